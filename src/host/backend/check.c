@@ -1,0 +1,125 @@
+/* Checks an op's description against its row of the table: which arguments are there, their types, their shapes (a
+ * letter a dimension, the same letter the same size), and the attributes that shapes depend on. */
+#include "op.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* What the letters were first seen to stand for; 0: not seen. */
+struct sizes {
+    int64_t letter[UCHAR_MAX + 1];
+    int dtype[2]; /* of ARG_REAL and ARG_ANY arguments; -1: not seen */
+};
+
+static hff_status bad_arg(const struct op_desc *desc, int arg, const char *what)
+{
+    char text[512];
+    return fail(HFF_E_CONFIG, "op %s: argument %s %s", op_text(desc, text, sizeof text),
+                op_table[desc->kind].arg[arg].name, what);
+}
+
+static hff_status check_dtype(const struct op_desc *desc, int arg, struct sizes *sizes)
+{
+    int want = op_table[desc->kind].arg[arg].dtype, have = (int)desc->arg[arg].dtype;
+    if (want >= 0) return have == want ? HFF_OK : bad_arg(desc, arg, "has the wrong element type");
+    if (want == ARG_REAL && have != DTYPE_F32 && have != DTYPE_F64) return bad_arg(desc, arg, "is neither f32 nor f64");
+    int *seen = &sizes->dtype[want == ARG_REAL];
+    if (*seen >= 0 && *seen != have) return bad_arg(desc, arg, "has another element type than an argument before it");
+    *seen = have;
+    return HFF_OK;
+}
+
+static hff_status check_size(const struct op_desc *desc, int arg, struct sizes *sizes, char letter, int64_t size)
+{
+    int64_t *seen = &sizes->letter[(unsigned char)letter];
+    if (*seen != 0 && *seen != size) return bad_arg(desc, arg, "has a size that does not fit the arguments before it");
+    *seen = size;
+    return HFF_OK;
+}
+
+static hff_status check_shape(const struct op_desc *desc, int arg, struct sizes *sizes)
+{
+    const struct tensor *t = &desc->arg[arg];
+    const char *dims = op_table[desc->kind].arg[arg].dims;
+    if (t->rank < 1 || t->rank > TENSOR_RANK) return bad_arg(desc, arg, "has a wrong number of dimensions");
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i] < 1) return bad_arg(desc, arg, "has an empty dimension");
+    if (dims[0] == '?') return HFF_OK;
+    int exact = (int)strcspn(dims, "*");
+    if (t->rank < exact || (dims[exact] == 0 && t->rank > exact))
+        return bad_arg(desc, arg, "has a wrong number of dimensions");
+    for (int i = 0; i < exact; i++) TRY(check_size(desc, arg, sizes, dims[i], t->dim[i]));
+    int64_t rest = 1;
+    for (int i = exact; i < t->rank; i++) rest *= t->dim[i];
+    return dims[exact] == '*' ? check_size(desc, arg, sizes, '*', rest) : HFF_OK;
+}
+
+/* Output height and width of a window that moves over a padded input. */
+static hff_status check_window(const struct op_desc *desc, const struct sizes *sizes, int kernel, int stride, int pad)
+{
+    static const char in[] = "HW", out[] = "hw";
+    char text[512];
+    for (int i = 0; i < 2; i++) {
+        int64_t room = sizes->letter[(int)in[i]] + 2 * (int64_t)pad - kernel;
+        if (kernel < 1 || stride < 1 || pad < 0 || room < 0 || room / stride + 1 != sizes->letter[(int)out[i]])
+            return fail(HFF_E_CONFIG, "op %s: the window does not lead from input to output size",
+                        op_text(desc, text, sizeof text));
+    }
+    return HFF_OK;
+}
+
+static hff_status check_conv(const struct op_desc *desc, const struct sizes *sizes)
+{
+    char text[512];
+    if (sizes->letter['k'] != desc->attr.conv.kernel)
+        return fail(HFF_E_CONFIG, "op %s: the weights' size is not the kernel's", op_text(desc, text, sizeof text));
+    return check_window(desc, sizes, desc->attr.conv.kernel, desc->attr.conv.stride, desc->attr.conv.pad);
+}
+
+static hff_status check_pool(const struct op_desc *desc, const struct sizes *sizes)
+{
+    char text[512];
+    if (desc->attr.pool.kernel > 16)
+        return fail(HFF_E_CONFIG, "op %s: kernel above 16", op_text(desc, text, sizeof text));
+    if (desc->kind == OP_POOL_BACK && desc->attr.pool.kind == POOL_MAX && desc->arg[0].rank == 0)
+        return bad_arg(desc, 0, "is missing");
+    return check_window(desc, sizes, desc->attr.pool.kernel, desc->attr.pool.stride, 0);
+}
+
+static hff_status check_hff(const struct op_desc *desc, const struct sizes *sizes)
+{
+    char text[512];
+    int64_t wins = sizes->letter['W'];
+    if (wins != 0 && wins != sizes->letter['C'] * sizes->letter['K']) return bad_arg(desc, 11, "has not C K elements");
+    if (desc->kind == OP_HFF && desc->attr.hff.global_batch < sizes->letter['B'])
+        return fail(HFF_E_CONFIG, "op %s: global_batch below the batch", op_text(desc, text, sizeof text));
+    if (desc->kind == OP_HFF && desc->attr.hff.loss == HFF_LOSS_PAIRWISE && desc->attr.hff.smoothing != 0)
+        return fail(HFF_E_CONFIG, "op %s: the pairwise loss has no smoothing", op_text(desc, text, sizeof text));
+    return HFF_OK;
+}
+
+typedef hff_status (*attr_check)(const struct op_desc *desc, const struct sizes *sizes);
+
+static const attr_check attr_checks[OP_KINDS] = {
+    [OP_CONV] = check_conv,      [OP_CONV_DATA] = check_conv, [OP_CONV_WEIGHT] = check_conv, [OP_POOL] = check_pool,
+    [OP_POOL_BACK] = check_pool, [OP_HFF] = check_hff,        [OP_HFF_EVAL] = check_hff,
+};
+
+hff_status op_check(const struct op_desc *desc)
+{
+    const struct op_info *info = &op_table[desc->kind];
+    struct sizes sizes = {.letter = {['M'] = METRICS, ['Y'] = HYPERS, ['N'] = NORMS, ['1'] = 1}, .dtype = {-1, -1}};
+    for (int i = 0; i < info->args; i++) {
+        if (desc->arg[i].rank == 0) {
+            if (!(info->arg[i].access & ARG_OPTIONAL)) return bad_arg(desc, i, "is missing");
+            continue;
+        }
+        TRY(check_dtype(desc, i, &sizes));
+        TRY(check_shape(desc, i, &sizes));
+    }
+    char text[512];
+    if (info->sliced && (desc->slices < 1 || sizes.letter['B'] % desc->slices != 0))
+        return fail(HFF_E_CONFIG, "op %s: %d slices do not divide the batch", op_text(desc, text, sizeof text),
+                    desc->slices);
+    return attr_checks[desc->kind] ? attr_checks[desc->kind](desc, &sizes) : HFF_OK;
+}

@@ -1,0 +1,135 @@
+/* apool and apool_back: adaptive average pooling; a task is a few planes. Output i of a covers [i H / a, ceil((i+1)
+ * H / a)), so
+ * input r lies in the outputs r a / H .. ((r+1) a - 1) / H, and backward adds these up row by row.
+ * Bytes: apool reads x, writes y; apool_back reads dy, writes dx: 4 an element of x and 4 an element of y. */
+#include "planes.h"
+
+struct apool_op {
+    struct cpu_op base;
+    struct planes planes;
+};
+
+struct apool_run {
+    const struct apool_op *op;
+    const float *from;
+    float *to;
+};
+
+struct sizes {
+    int64_t height, width, rows, columns; /* of x, of y */
+};
+
+INLINE int64_t window_first(int64_t i, int64_t size, int64_t a)
+{
+    return i * size / a;
+}
+
+INLINE int64_t window_end(int64_t i, int64_t size, int64_t a)
+{
+    return ((i + 1) * size + a - 1) / a;
+}
+
+/* Sums are f64 where lanes are vectors; one channel alone is as well, the plain way. */
+INLINE void average(int lanes, const struct sizes *s, int64_t i, int64_t j, const float *x, float *y)
+{
+    int64_t top = window_first(i, s->height, s->rows), bottom = window_end(i, s->height, s->rows);
+    int64_t left = window_first(j, s->width, s->columns), right = window_end(j, s->width, s->columns);
+    double scale = 1 / (double)((bottom - top) * (right - left)), lane[LANES];
+    quad64 sum[QUADS];
+    zero_f64(lanes, sum);
+    lane[0] = 0;
+    for (int64_t r = top; r < bottom; r++)
+        for (int64_t c = left; c < right; c++) {
+            if (lanes == 1)
+                lane[0] += x[r * s->width + c];
+            else
+                add_f64(lanes, sum, x + (r * s->width + c) * lanes);
+        }
+    if (lanes > 1) store_f64(lanes, lane, sum);
+    for (int l = 0; l < lanes; l++) y[l] = (float)(lane[l] * scale);
+}
+
+INLINE void apool_plane(int lanes, const struct sizes *s, const float *x, float *y)
+{
+    for (int64_t i = 0; i < s->rows; i++)
+        for (int64_t j = 0; j < s->columns; j++, y += lanes) average(lanes, s, i, j, x, y);
+}
+
+CPU_SIMD static void forward_plane(int lanes, const struct sizes *s, const float *x, float *y)
+{
+#define CALL(lanes_) apool_plane(lanes_, s, x, y)
+    EACH_LANES(lanes, CALL)
+#undef CALL
+}
+
+/* What row i of dy gives to a row of dx in its windows. */
+INLINE void spread_row(int lanes, const struct sizes *s, int64_t i, const float *dy, float *dx)
+{
+    int64_t rows = window_end(i, s->height, s->rows) - window_first(i, s->height, s->rows);
+    for (int64_t j = 0; j < s->columns; j++) {
+        int64_t left = window_first(j, s->width, s->columns), right = window_end(j, s->width, s->columns);
+        float scale = 1 / (float)(rows * (right - left)), v[LANES];
+#pragma omp simd
+        for (int l = 0; l < lanes; l++) v[l] = dy[(i * s->columns + j) * lanes + l] * scale;
+        for (int64_t c = left; c < right; c++)
+#pragma omp simd
+            for (int l = 0; l < lanes; l++) dx[c * lanes + l] += v[l];
+    }
+}
+
+CPU_SIMD static void back_plane(int lanes, const struct sizes *s, const float *dy, float *dx)
+{
+    for (int64_t r = 0; r < s->height; r++, dx += s->width * lanes) {
+        int64_t from = r * s->rows / s->height, to = ((r + 1) * s->rows - 1) / s->height;
+        memset(dx, 0, sizeof(float) * (size_t)(s->width * lanes));
+        for (int64_t i = from; i <= to; i++) {
+#define CALL(lanes_) spread_row(lanes_, s, i, dy, dx)
+            EACH_LANES(lanes, CALL)
+#undef CALL
+        }
+    }
+}
+
+static void apool_task(void *context, int task, int thread)
+{
+    const struct apool_run *run = context;
+    const struct planes *planes = &run->op->planes;
+    const struct op_desc *desc = &run->op->base.op.desc;
+    int back = desc->kind == OP_APOOL_BACK;
+    const struct tensor *x = &desc->arg[back ? 1 : 0], *y = &desc->arg[back ? 0 : 1];
+    struct sizes sizes = {x->dim[2], x->dim[3], y->dim[2], y->dim[3]};
+    int64_t first = cut_start(&planes->cut, task);
+    int64_t x_step = tensor_area(x) * planes->lanes, y_step = tensor_area(y) * planes->lanes;
+    (void)thread;
+    for (int64_t i = first; i < first + cut_length(&planes->cut, task); i++)
+        if (back)
+            back_plane(planes->lanes, &sizes, run->from + i * y_step, run->to + i * x_step);
+        else
+            forward_plane(planes->lanes, &sizes, run->from + i * x_step, run->to + i * y_step);
+}
+
+static hff_status apool_run(struct cpu_op *base, struct team *team, void *const *args, void *workspace)
+{
+    const struct apool_op *op = (const struct apool_op *)base;
+    struct apool_run run = {op, args[0], args[1]};
+    (void)workspace;
+    team_run(team, op->planes.cut.count, apool_task, &run);
+    return HFF_OK;
+}
+
+hff_status cpu_apool_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
+{
+    struct planes planes;
+    TRY(planes_make(&planes, &desc->arg[0], &desc->arg[1]));
+    struct apool_op *op = cpu_op_new(backend, desc, sizeof *op);
+    if (!op) return HFF_E_MEMORY;
+    op->planes = planes;
+    op->base.run = apool_run;
+    *out = &op->base;
+    return HFF_OK;
+}
+
+hff_status cpu_apool_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
+{
+    return cpu_apool_create(backend, desc, out);
+}

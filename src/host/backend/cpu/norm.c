@@ -1,0 +1,180 @@
+/* norm: a task is a group of channels. It computes the group's statistics and then normalises it, so the op has one
+ * phase.
+ *
+ * Statistics: mean and squared deviations of each chunk, both while it is in the first-level cache and in f64,
+ * joined in the
+ * order of the chunks inside a slice and by the tree between slices (Chan, Golub, LeVeque 1979: pairwise updating).
+ * That is
+ * the two passes' accuracy for one reading of memory.
+ * Bytes: reads x twice, writes y: 12 an element. The second reading goes backwards, so that it begins with what the
+ * cache
+ * still holds. */
+#include "norm.h"
+
+#include <math.h>
+
+struct norm_op {
+    struct cpu_op base;
+    struct groups groups;
+    size_t thread_bytes;
+};
+
+/* Mean and sum of squared deviations of count values a channel. */
+struct moments {
+    double count, mean[LANES], m2[LANES];
+};
+
+/* A thread's scratch memory. */
+struct room {
+    float in[CHUNK * LANES], out[CHUNK * LANES];
+    struct moments slice[];
+};
+
+struct norm_run {
+    const struct norm_op *op;
+    const float *x, *gamma, *beta;
+    float *mean, *invstd, *run_mean, *run_var, *y;
+    char *workspace;
+};
+
+INLINE void moments_lanes(int lanes, const float *x, int64_t lines, struct moments *out)
+{
+    quad64 sum[QUADS], mean[QUADS];
+    zero_f64(lanes, sum);
+    for (int64_t i = 0; i < lines; i++) add_f64(lanes, sum, x + i * lanes);
+    double scale = 1 / (double)lines;
+#pragma GCC unroll 4
+    for (int q = 0; q < lanes / 4; q++) mean[q] = sum[q] * scale;
+    zero_f64(lanes, sum);
+    for (int64_t i = 0; i < lines; i++) {
+#pragma GCC unroll 4
+        for (int q = 0; q < lanes / 4; q++) {
+            quad64 d = QUAD64(x + i * lanes + 4 * q) - mean[q];
+            sum[q] += d * d;
+        }
+    }
+    out->count = (double)lines;
+    store_f64(lanes, out->mean, mean);
+    store_f64(lanes, out->m2, sum);
+}
+
+CPU_SIMD static void moments_lines(int lanes, const float *x, int64_t lines, struct moments *out)
+{
+    if (lanes == 16)
+        moments_lanes(16, x, lines, out);
+    else
+        moments_lanes(8, x, lines, out);
+}
+
+static void moments_join(struct moments *into, const struct moments *from)
+{
+    double count = into->count + from->count, share = from->count / count, weight = into->count * share;
+    for (int l = 0; l < LANES; l++) {
+        double delta = from->mean[l] - into->mean[l];
+        into->mean[l] += delta * share;
+        into->m2[l] += from->m2[l] + delta * delta * weight;
+    }
+    into->count = count;
+}
+
+/* Of the whole batch, into room->slice[0]. */
+static void group_moments(const struct norm_run *run, int group, struct room *room)
+{
+    const struct groups *groups = &run->op->groups;
+    int slices = run->op->base.op.desc.slices;
+    struct moments part = {0};
+    for (int s = 0; s < slices; s++) {
+        room->slice[s] = (struct moments){0};
+        for (int64_t i = 0; i < groups->chunks; i++) {
+            struct chunk chunk = chunk_at(groups, s, i);
+            moments_lines(groups->lanes, chunk_get(groups, group, &chunk, run->x, room->in), chunk.count, &part);
+            moments_join(&room->slice[s], &part);
+        }
+    }
+    TREE(slices, into, from)
+        moments_join(&room->slice[into], &room->slice[from]);
+}
+
+static void norm_statistics(const struct norm_run *run, int group, const struct moments *m, struct norm_lanes *n)
+{
+    const struct op_desc *desc = &run->op->base.op.desc;
+    double unbiased = m->count > 1 ? m->count / (m->count - 1) : 1, momentum = desc->attr.norm.momentum;
+    int64_t first = (int64_t)group * run->op->groups.lanes;
+    int channels = group_channels(&run->op->groups, group);
+    *n = (struct norm_lanes){0};
+    for (int l = 0; l < channels; l++) {
+        int64_t c = first + l;
+        double var = m->m2[l] / m->count;
+        run->mean[c] = n->mean[l] = (float)m->mean[l];
+        run->invstd[c] = n->invstd[l] = (float)(1 / sqrt(var + desc->attr.norm.eps));
+        run->run_mean[c] = (float)(run->run_mean[c] + momentum * (m->mean[l] - run->run_mean[c]));
+        run->run_var[c] = (float)(run->run_var[c] + momentum * (var * unbiased - run->run_var[c]));
+        n->gamma[l] = run->gamma[c];
+        n->beta[l] = run->beta[c];
+    }
+}
+
+INLINE void norm_block(enum act act, int lanes, const struct norm_lanes *n, const float *x, float *y, int64_t lines)
+{
+    const struct norm_lanes own = *n;
+    for (int64_t i = 0; i < lines; i++) {
+#pragma omp simd
+        for (int l = 0; l < lanes; l++)
+            y[i * lanes + l] = act_value(act, norm_value(&own, l, norm_hat(&own, l, x[i * lanes + l])));
+    }
+}
+
+CPU_SIMD void norm_lines(enum act act, int lanes, const struct norm_lanes *n, const float *x, float *y, int64_t lines)
+{
+#define CALL(name, word, value, slope)                                                                                 \
+    case ACT_##name:                                                                                                   \
+        if (lanes == 16)                                                                                               \
+            norm_block(ACT_##name, 16, n, x, y, lines);                                                                \
+        else                                                                                                           \
+            norm_block(ACT_##name, 8, n, x, y, lines);                                                                 \
+        break;
+    EACH_ACT(act, CALL)
+#undef CALL
+}
+
+static void norm_task(void *context, int group, int thread)
+{
+    const struct norm_run *run = context;
+    const struct groups *groups = &run->op->groups;
+    const struct op_desc *desc = &run->op->base.op.desc;
+    struct room *room = (struct room *)(run->workspace + (size_t)thread * run->op->thread_bytes);
+    struct norm_lanes n;
+    group_moments(run, group, room);
+    norm_statistics(run, group, &room->slice[0], &n);
+    for (int s = desc->slices - 1; s >= 0; s--)
+        for (int64_t i = groups->chunks - 1; i >= 0; i--) {
+            struct chunk chunk = chunk_at(groups, s, i);
+            const float *x = chunk_get(groups, group, &chunk, run->x, room->in);
+            float *y = chunk_room(groups, group, &chunk, run->y, room->out);
+            norm_lines(desc->attr.norm.act, groups->lanes, &n, x, y, chunk.count);
+            chunk_put(groups, group, &chunk, run->y, y);
+        }
+}
+
+static hff_status norm_run(struct cpu_op *base, struct team *team, void *const *args, void *workspace)
+{
+    const struct norm_op *op = (const struct norm_op *)base;
+    struct norm_run run = {op, args[0], args[1], args[2], args[3], args[4], args[5], args[6], args[7], workspace};
+    team_run(team, op->groups.count, norm_task, &run);
+    return HFF_OK;
+}
+
+hff_status cpu_norm_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
+{
+    struct groups groups;
+    TRY(groups_make(&groups, &desc->arg[0], desc->slices));
+    TRY(groups_same(&desc->arg[0], &desc->arg[7]));
+    struct norm_op *op = cpu_op_new(backend, desc, sizeof *op);
+    if (!op) return HFF_E_MEMORY;
+    op->groups = groups;
+    op->thread_bytes = align64(sizeof(struct room) + (size_t)desc->slices * sizeof(struct moments));
+    op->base.workspace = op->thread_bytes * (size_t)backend->base.threads;
+    op->base.run = norm_run;
+    *out = &op->base;
+    return HFF_OK;
+}

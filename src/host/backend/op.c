@@ -1,0 +1,201 @@
+/* The op catalogue's table, and what can be said of an op from its row: FLOPs, bytes, text, whether a description is
+ * sound. */
+#include "op.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { IN = ARG_IN, OUT = ARG_OUT, BOTH = ARG_BOTH, MAYBE = ARG_OPTIONAL, REAL = ARG_REAL };
+
+static double count(const struct op_desc *desc, int arg)
+{
+    return (double)tensor_count(&desc->arg[arg]);
+}
+
+/* Twice batch times the weights: x (B,I), w (O,I), whichever places they have. */
+static double linear_flops(const struct op_desc *desc)
+{
+    return 2 * (double)desc->arg[0].dim[0] * count(desc, 1);
+}
+
+static double linear_weight_flops(const struct op_desc *desc)
+{
+    return 2 * (double)desc->arg[0].dim[0] * count(desc, 2);
+}
+
+/* One multiply-add for every output position and weight; zeros of the padding are counted, as everywhere in print. */
+static double conv_product(const struct tensor *w, const struct tensor *y)
+{
+    return 2 * (double)y->dim[0] * (double)tensor_area(y) * (double)tensor_count(w);
+}
+
+static double conv_flops(const struct op_desc *desc)
+{
+    return conv_product(&desc->arg[1], &desc->arg[3]);
+}
+
+static double conv_data_flops(const struct op_desc *desc)
+{
+    return conv_product(&desc->arg[1], &desc->arg[0]);
+}
+
+static double conv_weight_flops(const struct op_desc *desc)
+{
+    return conv_product(&desc->arg[2], &desc->arg[1]);
+}
+
+/* The products cos, dz and dp. */
+static double hff_flops(const struct op_desc *desc)
+{
+    return 2 * (double)desc->arg[0].dim[0] * count(desc, 1) * (desc->arg[8].rank > 0 ? 3 : 2);
+}
+
+static double hff_eval_flops(const struct op_desc *desc)
+{
+    return 2 * (double)desc->arg[0].dim[0] * count(desc, 1);
+}
+
+/* clang-format off */
+#define R(name, access, dims) {name, access, REAL, dims}
+#define F64(name, access, dims) {name, access, DTYPE_F64, dims}
+#define NORM {"norm", IN, DTYPE_F64, "N"}
+#define HYPER {"hyper", IN, DTYPE_F64, "Y"}
+
+const struct op_info op_table[OP_KINDS] = {
+    [OP_REORDER] = {"reorder", 0, 2, {{"src", IN, ARG_ANY, "*"}, {"dst", OUT, ARG_ANY, "*"}}, NULL},
+    [OP_LINEAR] = {"linear", 0, 4,
+        {R("x", IN, "BI"), R("w", IN, "OI"), R("bias", IN | MAYBE, "O"), R("y", OUT, "BO")}, linear_flops},
+    [OP_LINEAR_DATA] = {"linear_data", 0, 3, {R("dy", IN, "BO"), R("w", IN, "OI"), R("dx", OUT, "BI")}, linear_flops},
+    [OP_LINEAR_WEIGHT] = {"linear_weight", 1, 4,
+        {R("x", IN, "BI"), R("dy", IN, "BO"), R("dw", OUT, "OI"), R("dbias", OUT | MAYBE, "O")}, linear_weight_flops},
+    [OP_CONV] = {"conv", 0, 4,
+        {R("x", IN, "BIHW"), R("w", IN, "OIkk"), R("bias", IN | MAYBE, "O"), R("y", OUT, "BOhw")}, conv_flops},
+    [OP_CONV_DATA] = {"conv_data", 0, 3,
+        {R("dy", IN, "BOhw"), R("w", IN, "OIkk"), R("dx", OUT, "BIHW")}, conv_data_flops},
+    [OP_CONV_WEIGHT] = {"conv_weight", 1, 4,
+        {R("x", IN, "BIHW"), R("dy", IN, "BOhw"), R("dw", OUT, "OIkk"), R("dbias", OUT | MAYBE, "O")},
+        conv_weight_flops},
+    [OP_NORM] = {"norm", 1, 8,
+        {R("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", OUT, "C"), R("invstd", OUT, "C"),
+         R("run_mean", BOTH, "C"), R("run_var", BOTH, "C"), R("y", OUT, "BC*")}, NULL},
+    [OP_NORM_EVAL] = {"norm_eval", 0, 6,
+        {R("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("run_mean", IN, "C"), R("run_var", IN, "C"),
+         R("y", OUT, "BC*")}, NULL},
+    [OP_NORM_BACK] = {"norm_back", 1, 9,
+        {R("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", IN, "C"), R("invstd", IN, "C"),
+         R("dy", IN, "BC*"), R("dx", OUT, "BC*"), R("dgamma", OUT, "C"), R("dbeta", OUT, "C")}, NULL},
+    [OP_ACT] = {"act", 0, 2, {R("x", IN, "B*"), R("y", OUT, "B*")}, NULL},
+    [OP_ACT_BACK] = {"act_back", 0, 3, {R("x", IN, "B*"), R("dy", IN, "B*"), R("dx", OUT, "B*")}, NULL},
+    [OP_POOL] = {"pool", 0, 3,
+        {R("x", IN, "BCHW"), R("y", OUT, "BChw"), {"index", OUT | MAYBE, DTYPE_U8, "BChw"}}, NULL},
+    [OP_POOL_BACK] = {"pool_back", 0, 3,
+        {{"index", IN | MAYBE, DTYPE_U8, "BChw"}, R("dy", IN, "BChw"), R("dx", OUT, "BCHW")}, NULL},
+    [OP_APOOL] = {"apool", 0, 2, {R("x", IN, "BCHW"), R("y", OUT, "BCab")}, NULL},
+    [OP_APOOL_BACK] = {"apool_back", 0, 2, {R("dy", IN, "BCab"), R("dx", OUT, "BCHW")}, NULL},
+    [OP_UNIT] = {"unit", 0, 2, {R("x", IN, "B*"), R("y", OUT, "B*")}, NULL},
+    [OP_HFF] = {"hff", 1, 12,
+        {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
+         {"y2", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), R("de", OUT, "BD"),
+         R("dp", OUT | MAYBE, "CKD"), R("dlog_scale", OUT | MAYBE, "1"), F64("metrics", BOTH, "M"),
+         {"wins", BOTH | MAYBE, DTYPE_I64, "W"}}, hff_flops},
+    [OP_HFF_EVAL] = {"hff_eval", 1, 7,
+        {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
+         {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), F64("metrics", BOTH, "M")}, hff_eval_flops},
+    [OP_GRAD_NORM] = {"grad_norm", 0, 8,
+        {R("g0", IN | MAYBE, "?"), R("g1", IN | MAYBE, "?"), R("g2", IN | MAYBE, "?"), R("g3", IN | MAYBE, "?"),
+         R("g4", IN | MAYBE, "?"), R("g5", IN | MAYBE, "?"), HYPER, F64("norm", BOTH, "N")}, NULL},
+    [OP_ADAMW] = {"adamw", 0, 6,
+        {R("p", BOTH, "*"), R("g", IN, "*"), R("m", BOTH, "*"), R("v", BOTH, "*"), HYPER, NORM}, NULL},
+    [OP_SGD] = {"sgd", 0, 5, {R("p", BOTH, "*"), R("g", IN, "*"), R("m", BOTH | MAYBE, "*"), HYPER, NORM}, NULL},
+    [OP_RETRACT] = {"retract", 0, 2, {R("p", BOTH, "*"), NORM}, NULL},
+    [OP_CLAMP] = {"clamp", 0, 2, {R("p", BOTH, "*"), NORM}, NULL},
+};
+/* clang-format on */
+
+double op_flops(const struct op_desc *desc)
+{
+    double (*flops)(const struct op_desc *) = op_table[desc->kind].flops;
+    return flops ? flops(desc) : 0;
+}
+
+double op_bytes(const struct op_desc *desc)
+{
+    const struct op_info *info = &op_table[desc->kind];
+    double bytes = 0;
+    for (int i = 0; i < info->args; i++) {
+        int access = info->arg[i].access;
+        bytes += (double)tensor_bytes(&desc->arg[i]) * (!!(access & ARG_IN) + !!(access & ARG_OUT));
+    }
+    return bytes;
+}
+
+/* The attributes with ", " before them. */
+static void attr_text(const struct op_desc *d, char *out, size_t size)
+{
+    switch (d->kind) {
+    case OP_CONV:
+    case OP_CONV_DATA:
+    case OP_CONV_WEIGHT:
+        snprintf(out, size, ", kernel %d stride %d pad %d", d->attr.conv.kernel, d->attr.conv.stride, d->attr.conv.pad);
+        return;
+    case OP_NORM:
+    case OP_NORM_EVAL:
+    case OP_NORM_BACK:
+        snprintf(out, size, ", eps %g momentum %g act %s", d->attr.norm.eps, d->attr.norm.momentum,
+                 act_word(d->attr.norm.act));
+        return;
+    case OP_ACT:
+    case OP_ACT_BACK: snprintf(out, size, ", %s", act_word(d->attr.act.act)); return;
+    case OP_POOL:
+    case OP_POOL_BACK:
+        snprintf(out, size, ", %s kernel %d stride %d", d->attr.pool.kind == POOL_MAX ? "max" : "average",
+                 d->attr.pool.kernel, d->attr.pool.stride);
+        return;
+    case OP_HFF:
+        snprintf(out, size, ", %s margin %g smoothing %g global_batch %lld",
+                 d->attr.hff.loss == HFF_LOSS_SOFTMAX ? "softmax" : "pairwise", d->attr.hff.margin,
+                 d->attr.hff.smoothing, (long long)d->attr.hff.global_batch);
+        return;
+    case OP_HFF_EVAL:
+        snprintf(out, size, ", %s", d->attr.hff.loss == HFF_LOSS_SOFTMAX ? "softmax" : "pairwise");
+        return;
+    case OP_GRAD_NORM: snprintf(out, size, ", clip %g", d->attr.grad_norm.clip); return;
+    case OP_ADAMW:
+        snprintf(out, size, ", lr_factor %g decay %g beta1 %g beta2 %g eps %g", d->attr.adamw.lr_factor,
+                 d->attr.adamw.decay, d->attr.adamw.beta1, d->attr.adamw.beta2, d->attr.adamw.eps);
+        return;
+    case OP_SGD:
+        snprintf(out, size, ", lr_factor %g decay %g momentum %g%s", d->attr.sgd.lr_factor, d->attr.sgd.decay,
+                 d->attr.sgd.momentum, d->attr.sgd.nesterov ? " nesterov" : "");
+        return;
+    case OP_CLAMP: snprintf(out, size, ", lo %g hi %g", d->attr.clamp.lo, d->attr.clamp.hi); return;
+    case OP_REORDER:
+    case OP_LINEAR:
+    case OP_LINEAR_DATA:
+    case OP_LINEAR_WEIGHT:
+    case OP_APOOL:
+    case OP_APOOL_BACK:
+    case OP_UNIT:
+    case OP_RETRACT:
+    case OP_KINDS: break;
+    }
+    snprintf(out, size, "%s", "");
+}
+
+const char *op_text(const struct op_desc *desc, char *out, size_t size)
+{
+    const struct op_info *info = &op_table[desc->kind];
+    char text[128];
+    size_t used = (size_t)snprintf(out, size, "%s", info->name);
+    const char *before = " ";
+    for (int i = 0; i < info->args && used < size; i++) {
+        if (desc->arg[i].rank == 0) continue;
+        tensor_text(&desc->arg[i], text, sizeof text);
+        used += (size_t)snprintf(out + used, size - used, "%s%s", before, text);
+        before = ", ";
+    }
+    attr_text(desc, text, sizeof text);
+    if (used < size) used += (size_t)snprintf(out + used, size - used, "%s", text);
+    if (used < size && info->sliced) snprintf(out + used, size - used, ", slices %d", desc->slices);
+    return out;
+}

@@ -1,0 +1,199 @@
+/* The op catalogue: every computation a program can be made of, one table row each (op.c).
+ *
+ * B is the batch, S the slices; shapes are logical (tensor.h). "real" tensors are f32 (f64 in the reference backend).
+ * An op whose result is a sum over samples computes it slice by slice: slice s holds samples [s B/S, (s+1) B/S), its
+ * part
+ * is computed by one thread in an order that depends on the slice alone, and parts are combined pairwise in a fixed
+ * tree
+ * (tree.h). So its bits depend on neither threads nor ranks. Ops never read and write the same memory through two
+ * arguments, unless the row says "in place".
+ *
+ * kind            arguments (? optional: rank 0 and NULL)
+ * reorder         src, dst                    the same elements in dst's layout; also flattens (N, C, H, W) <-> (N,
+ * CHW)
+ * linear          x (B,I), w (O,I), bias? (O), y (B,O)                      y = x w^T + bias
+ * linear_data     dy (B,O), w (O,I), dx (B,I)                               dx = dy w
+ * linear_weight   x (B,I), dy (B,O), dw (O,I), dbias? (O)                   dw = dy^T x, dbias = sum dy; sliced
+ * conv            x (B,I,H,W), w (O,I,k,k), bias? (O), y (B,O,H',W')        cross-correlation, zero padding
+ * conv_data       dy, w, dx
+ * conv_weight     x, dy, dw, dbias?                                         sliced
+ * norm            x, gamma (C), beta (C), mean (C) out, invstd (C) out, run_mean (C), run_var (C), y
+ *                 y = act(gamma (x - mean) invstd + beta) over the batch, mean and biased variance per channel in two
+ *                 passes, fp64, sliced; run += momentum (batch - run), with the unbiased variance (the biased one
+ * where a
+ *                 channel has a single value)
+ * norm_eval       x, gamma, beta, run_mean, run_var, y                      the same with the running statistics
+ * norm_back       x, gamma, beta, mean, invstd, dy, dx, dgamma, dbeta       through act too (its input is recomputed);
+ *                                                                           dx may be dy's memory (in place); sliced
+ * act             x, y                        y may be x's memory (in place) only where nothing reads x later
+ * act_back        x, dy, dx                   dx = dy act'(x); dx may be dy's memory (in place)
+ * pool            x (B,C,H,W), y, index? u8 (y's shape and layout)          max: first of equal maxima in row-major
+ * order,
+ *                                             index = its place in the window, row kernel + column (kernel <= 16);
+ *                                             average: sum / kernel^2. No padding, H' = (H - kernel) / stride + 1
+ * pool_back       index?, dy, dx              overlapping windows add up; max needs the index
+ * apool           x (B,C,H,W), y (B,C,a,b)    adaptive average pool: window of output i: [i H / a, ceil((i+1) H / a))
+ * apool_back      dy, dx
+ * unit            x, y                        y = x sqrt(n) / max(||x||, 1e-6) per sample, n elements a sample
+ * hff             e (B,D), p (C,K,D), log_scale (1), y1 (B) i32, y2 (B) i32, weight (B) f32 ->
+ *                 scores (B,C), de (B,D), dp? (C,K,D), dlog_scale? (1), metrics (METRICS) f64 in/out, wins? (C K)
+ * i64 in/out
+ *                 METHOD.md 1.1-1.4, forward and backward of the mean loss over attr.global_batch samples; y2 = y1 and
+ *                 weight 1 without mixup; scores are s (no margin in them); dp is projected; a dead sample gives no
+ *                 gradient at all (nothing to dlog_scale either), its cosines are 0; metrics and wins are added to:
+ *                 a sample that is not dead adds 1 to the best prototype (first of equal ones) of its label's class
+ * hff_eval        e, p, log_scale, y1, weight (B) f32, scores (B,C), metrics in/out
+ *                 scores and loss without margin and smoothing; a sample's figures count weight times, those of
+ *                 weight 0 (padding) nowhere, whatever their e and label; sliced, as hff
+ * grad_norm       g0..g5? (n0..n5), hyper (HYPERS) f64, norm (NORMS) f64 out
+ *                 norms of the gradient groups: g0..g1 body, g2..g5 head, in fp64; the clipping factor; whether all is
+ *                 finite. Any of g0..g5 may be absent
+ * adamw           p (n), g (n), m (n), v (n), hyper, norm                   arXiv 1711.05101; nothing when norm is
+ * latched
+ *                 rate = lr lr_factor, g' = factor g, m = beta1 m + (1 - beta1) g', v = beta2 v + (1 - beta2) g'^2,
+ *                 p -= rate (decay p + (m / bias1) / (sqrt(v / bias2) + eps))
+ * sgd             p (n), g (n), m? (n), hyper, norm                         as PyTorch: coupled decay, Nesterov
+ *                 g' = factor g + decay p, m = momentum m + g', p -= rate (nesterov ? g' + momentum m : m); without m
+ *                 p -= rate g'; nothing when norm is latched
+ * retract         p (..., D), norm            p <- p / ||p|| row by row of the last dimension (a zero row stays);
+ * nothing when
+ *                                             norm is latched
+ * clamp           p (n), norm                 p <- min(max(p, lo), hi); nothing when norm is latched
+ */
+#ifndef HFF_BACKEND_OP_H
+#define HFF_BACKEND_OP_H
+
+#include "activation.h"
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+enum op_kind {
+    OP_REORDER,
+    OP_LINEAR,
+    OP_LINEAR_DATA,
+    OP_LINEAR_WEIGHT,
+    OP_CONV,
+    OP_CONV_DATA,
+    OP_CONV_WEIGHT,
+    OP_NORM,
+    OP_NORM_EVAL,
+    OP_NORM_BACK,
+    OP_ACT,
+    OP_ACT_BACK,
+    OP_POOL,
+    OP_POOL_BACK,
+    OP_APOOL,
+    OP_APOOL_BACK,
+    OP_UNIT,
+    OP_HFF,
+    OP_HFF_EVAL,
+    OP_GRAD_NORM,
+    OP_ADAMW,
+    OP_SGD,
+    OP_RETRACT,
+    OP_CLAMP,
+    OP_KINDS,
+};
+
+enum { OP_ARGS = 12 };
+
+enum pool_kind { POOL_MAX, POOL_AVERAGE };
+enum hff_loss { HFF_LOSS_SOFTMAX, HFF_LOSS_PAIRWISE };
+
+/* What hff and hff_eval add up, in f64: sums over samples, divided by METRIC_SAMPLES when they are read. */
+enum metric {
+    METRIC_SAMPLES, /* sum of weights in hff_eval, samples in hff */
+    METRIC_LOSS,    /* sum of the samples' losses (not yet divided by the batch) */
+    METRIC_CORRECT, /* argmax equals the label (with mixup: the label with the larger weight; equal: y1) */
+    METRIC_OWN,     /* cosine to the best prototype of that label's class */
+    METRIC_OTHER,   /* cosine to the best prototype of any other class (0 where there is none) */
+    METRIC_NORM,    /* ||e|| */
+    METRIC_DEAD,    /* samples with ||e|| <= 1e-6 */
+    METRICS = 8,
+};
+
+/* What the engine sets before every update, in f64: functions of the stage's own step t, from 1. */
+enum hyper { HYPER_LR, HYPER_BIAS1 /* 1 - beta1^t */, HYPER_BIAS2 /* 1 - beta2^t */, HYPER_STEP /* t */, HYPERS = 4 };
+
+/* What grad_norm writes, in f64; norm is the one of both groups together, and FACTOR is 1 where it is not finite. LATCH
+ * holds the step t at which a norm first was not finite, 0 while all was well; it is kept (in/out) and, once set, no
+ * update
+ * of the stage changes anything. */
+enum norm { NORM_BODY, NORM_HEAD, NORM_FACTOR /* clipping: min(1, clip / norm), 1 without */, NORM_LATCH, NORMS = 4 };
+
+enum { GRAD_GROUPS = 6, GRAD_GROUPS_BODY = 2 };
+
+struct op_desc {
+    enum op_kind kind;
+    int slices; /* S; divides the batch */
+    union {
+        struct {
+            int kernel, stride, pad;
+        } conv;
+        struct {
+            double eps, momentum;
+            enum act act;
+        } norm;
+        struct {
+            enum act act;
+        } act;
+        struct {
+            enum pool_kind kind;
+            int kernel, stride;
+        } pool;
+        struct {
+            int64_t global_batch;
+            enum hff_loss loss;
+            double margin, smoothing;
+        } hff;
+        struct {
+            double clip;
+        } grad_norm; /* 0: no clipping */
+        struct {
+            double lr_factor, decay, beta1, beta2, eps;
+        } adamw;
+        struct {
+            double lr_factor, decay, momentum;
+            int nesterov;
+        } sgd;
+        struct {
+            double lo, hi;
+        } clamp;
+    } attr;
+    struct tensor arg[OP_ARGS];
+};
+
+enum access { ARG_IN = 1, ARG_OUT = 2, ARG_BOTH = 3, ARG_OPTIONAL = 4 };
+
+enum { ARG_REAL = -1 /* f32 or f64 */, ARG_ANY = -2 }; /* one type for all such arguments of an op */
+
+struct op_info {
+    const char *name;
+    int sliced; /* the result is a sum over samples: slices must divide the batch */
+    int args;
+    struct {
+        const char *name;
+        int access;
+        int dtype;        /* an enum dtype, or ARG_REAL or ARG_ANY */
+        const char *dims; /* a letter each: the same letter is the same size in all arguments (B batch, W: C K; M, Y, N:
+                           * METRICS, HYPERS, NORMS; 1: one); a final *: any more dimensions, the same number of
+                           * elements
+                           * in all of them; ?: any shape */
+    } arg[OP_ARGS];
+    double (*flops)(const struct op_desc *desc); /* NULL: memory-bound, counted as 0 */
+};
+
+extern const struct op_info op_table[OP_KINDS];
+
+/* Arguments that are there, their types and shapes, slices and window attributes against the table: HFF_E_CONFIG
+ * names the
+ * op and the argument. For a backend's op_create. */
+hff_status op_check(const struct op_desc *desc);
+
+/* Floating-point operations (a multiply-add is two) and bytes of all arguments read and written once. */
+double op_flops(const struct op_desc *desc);
+double op_bytes(const struct op_desc *desc);
+/* "conv_weight f32 128x64x16x16 blocked16, ..., kernel 3 stride 1 pad 1" */
+const char *op_text(const struct op_desc *desc, char *out, size_t size);
+
+#endif

@@ -1,0 +1,38 @@
+/* All reference ops for one element type: REAL is float or double, REF_TABLE the name of the table. */
+#include "ref.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "hff.inc.h"
+#include "norm.inc.h"
+#include "pool.inc.h"
+#include "product.inc.h"
+#include "update.inc.h"
+
+const ref_run REF_TABLE[OP_KINDS] = {
+    [OP_REORDER] = reorder,
+    [OP_LINEAR] = linear,
+    [OP_LINEAR_DATA] = linear_data,
+    [OP_LINEAR_WEIGHT] = linear_weight,
+    [OP_CONV] = conv,
+    [OP_CONV_DATA] = conv_data,
+    [OP_CONV_WEIGHT] = conv_weight,
+    [OP_NORM] = norm,
+    [OP_NORM_EVAL] = norm_eval,
+    [OP_NORM_BACK] = norm_back,
+    [OP_ACT] = act,
+    [OP_ACT_BACK] = act_back,
+    [OP_POOL] = pool,
+    [OP_POOL_BACK] = pool_back,
+    [OP_APOOL] = apool,
+    [OP_APOOL_BACK] = apool_back,
+    [OP_UNIT] = unit,
+    [OP_HFF] = hff,
+    [OP_HFF_EVAL] = hff_eval,
+    [OP_GRAD_NORM] = grad_norm,
+    [OP_ADAMW] = adamw,
+    [OP_SGD] = sgd,
+    [OP_RETRACT] = retract,
+    [OP_CLAMP] = clamp,
+};

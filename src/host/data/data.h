@@ -1,0 +1,80 @@
+/* Data: sources (one file per format), splits, augmentation, and a loader that fills batches in the background.
+ *
+ * A dataset holds every image of a split in memory as uint8 (N, C, H, W); what a batch holds depends on (seed, epoch,
+ * sample) alone, never on the number of loader threads or on timing. */
+#ifndef HFF_DATA_H
+#define HFF_DATA_H
+
+#include "base/arena.h"
+#include "config/config.h"
+
+extern const struct config_row data_rows[];
+
+enum split { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST };
+
+/* One split of a data set, read-only once opened; images and labels are malloc'ed and freed by data_close. */
+struct dataset {
+    int64_t count;
+    int channels, height, width;
+    const uint8_t *images; /* (count, C, H, W) */
+    const int32_t *labels; /* (count), 0 .. classes-1 */
+};
+
+struct data {
+    const char *name; /* "mnist-like idx", for people */
+    int classes;
+    const char *const *class_names; /* classes texts; "0", "1", ... where the source has none */
+    int channels, height, width;
+    double mean[4],
+        std[4]; /* per channel, of pixels scaled to [0, 1]: from data.normalize, "auto" computes them from the
+                               training split (without the hold-out) in exact integer arithmetic */
+    struct dataset split[3]; /* VAL is the hold-out, empty without one */
+    struct arena arena;
+};
+
+/* Opens what the config's "data" map asks for (its node), shuffling the hold-out with seed. Missing or damaged files,
+ * labels out of range and wrong counts are HFF_E_DATA with path and offset. */
+hff_status data_open(struct data **out, const struct config_node *data_node, uint64_t seed);
+void data_close(struct data *data);
+
+/* "hff data list": the sources, one row each. */
+struct data_source {
+    const char *name, *help;
+    /* Fills in name, classes, the training and test splits (malloc'ed) and, where the format has them, class_names. */
+    hff_status (*open)(struct data *data, const struct config_node *data_node);
+};
+extern const struct data_source data_sources[]; /* ended by name NULL */
+
+/* One batch, as the first stage receives it. */
+struct batch {
+    int size;         /* B */
+    int real;         /* samples that are not padding; padding has weight 0, label 0 and pixels 0 */
+    float *images;    /* (B, C, H, W), normalised */
+    int32_t *y1, *y2; /* labels; y2 = y1 without mixup */
+    float *weight;    /* training: weight of y1 (1 without mixup); evaluation: 1, or 0 for padding */
+    double waited;    /* seconds that loader_next had to wait for it */
+};
+
+struct loader;
+struct loader_options {
+    const struct data *data;
+    enum split split;
+    int batch;
+    int workers;  /* threads, at least 1 */
+    int training; /* shuffled, augmented, tail dropped; else in order, plain, tail padded */
+    uint64_t seed;
+    const struct config_node *data_node; /* augment and shuffle */
+};
+
+/* Batches of epoch first_epoch (from 0) starting at batch first_batch, then of the following epochs for training; one
+ * pass for evaluation. */
+hff_status loader_open(struct loader **out, const struct loader_options *options, int64_t first_epoch,
+                       int64_t first_batch);
+/* The next batch, valid until the next call; NULL at the end of an evaluation pass. */
+hff_status loader_next(struct loader *loader, const struct batch **out);
+void loader_close(struct loader *loader);
+
+/* Batches in one epoch (training: whole ones only). */
+int64_t loader_batches(const struct data *data, enum split split, int batch, int training);
+
+#endif

@@ -1,0 +1,143 @@
+/* What people and files want to know of an engine: metrics, kept tensors, the plan. */
+#include "engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static hff_status get(struct engine *engine, int stage, int value, void *out, size_t bytes)
+{
+    TRY(engine->backend->api->copy_out(engine->stream, out, program_address(engine->stage[stage].program, value),
+                                       bytes));
+    return engine->backend->api->stream_wait(engine->stream);
+}
+
+static hff_status clear_value(struct engine *engine, int stage, int value, size_t bytes)
+{
+    memset(engine->host, 0, bytes);
+    return engine->backend->api->copy_in(engine->stream, program_address(engine->stage[stage].program, value),
+                                         engine->host, bytes);
+}
+
+/* Which share of a stage's prototypes won a sample since the last clearing. */
+static hff_status winning(struct engine *engine, int stage, int clear, double *out)
+{
+    const struct stage_run *run = &engine->stage[stage];
+    *out = -1;
+    if (run->wins < 0) return HFF_OK;
+    size_t count = (size_t)engine->classes * (size_t)run->per_class, winners = 0;
+    int64_t *wins = engine->host;
+    TRY(get(engine, stage, run->wins, wins, count * sizeof *wins));
+    for (size_t i = 0; i < count; i++) winners += wins[i] > 0;
+    *out = (double)winners / (double)count;
+    return clear ? clear_value(engine, stage, run->wins, count * sizeof *wins) : HFF_OK;
+}
+
+hff_status engine_metrics(struct engine *engine, int stage, int evaluation, int clear, struct stage_metrics *out)
+{
+    const struct stage_run *run = &engine->stage[stage];
+    int value = evaluation ? run->metrics_eval : run->metrics;
+    double sum[METRICS], norm[NORMS];
+    TRY(get(engine, stage, value, sum, sizeof sum));
+    TRY(get(engine, stage, run->norm, norm, sizeof norm));
+    double n = sum[METRIC_SAMPLES] > 0 ? sum[METRIC_SAMPLES] : 1;
+    *out = (struct stage_metrics){.samples = sum[METRIC_SAMPLES],
+                                  .loss = sum[METRIC_LOSS] / n,
+                                  .accuracy = sum[METRIC_CORRECT] / n,
+                                  .own = sum[METRIC_OWN] / n,
+                                  .other = sum[METRIC_OTHER] / n,
+                                  .norm = sum[METRIC_NORM] / n,
+                                  .dead = sum[METRIC_DEAD],
+                                  .grad_body = norm[NORM_BODY],
+                                  .grad_head = norm[NORM_HEAD],
+                                  .winning = -1};
+    if (!evaluation) TRY(winning(engine, stage, clear, &out->winning));
+    return clear ? clear_value(engine, stage, value, sizeof sum) : HFF_OK;
+}
+
+hff_status engine_prototypes(struct engine *engine, int stage, double **out, int64_t *rows, int64_t *width)
+{
+    const struct stage_run *run = &engine->stage[stage];
+    *out = NULL;
+    *rows = *width = 0;
+    if (run->prototypes < 0) return HFF_OK;
+    const struct tensor *tensor = &run->program->slot[run->prototypes].tensor;
+    *width = tensor->dim[2];
+    *rows = tensor->dim[0] * tensor->dim[1];
+    size_t count = (size_t)*rows * (size_t)*width;
+    double *p = malloc(count * sizeof *p);
+    if (!p) return fail(HFF_E_MEMORY, "no memory for %lld prototypes", (long long)*rows);
+    hff_status status = get(engine, stage, run->prototypes, engine->host, tensor_bytes(tensor));
+    for (size_t i = 0; i < count; i++)
+        p[i] = engine->real == DTYPE_F64 ? ((double *)engine->host)[i] : ((float *)engine->host)[i];
+    *out = p;
+    return status;
+}
+
+hff_status engine_prototype_angle(struct engine *engine, int stage, double *degrees)
+{
+    double *p, largest = -1;
+    int64_t rows, width;
+    *degrees = -1;
+    TRY(engine_prototypes(engine, stage, &p, &rows, &width));
+    if (!p) return HFF_OK;
+    int64_t per_class = engine->stage[stage].per_class;
+    for (int64_t a = 0; a < rows; a++)
+        for (int64_t b = (a / per_class + 1) * per_class; b < rows; b++) {
+            double cosine = 0;
+            for (int64_t i = 0; i < width; i++) cosine += p[a * width + i] * p[b * width + i];
+            if (cosine > largest) largest = cosine;
+        }
+    free(p);
+    *degrees = acos(largest > 1 ? 1 : largest) * 57.29577951308232;
+    return HFF_OK;
+}
+
+int engine_kept(const struct engine *engine, int moments, struct kept *tensors)
+{
+    int count = 0;
+    for (int i = 0; i < engine->stages; i++) {
+        struct kept *own = tensors ? tensors + count : NULL;
+        int of_stage = program_kept(engine->stage[i].program, moments, own);
+        for (int k = 0; own && k < of_stage; k++) {
+            char name[sizeof own[k].name];
+            snprintf(name, sizeof name, "%s", own[k].name);
+            snprintf(own[k].name, sizeof own[k].name, "stage.%d.%.60s", i + 1, name);
+        }
+        count += of_stage;
+    }
+    return count;
+}
+
+hff_status engine_read(struct engine *engine, const struct kept *tensor, void *host)
+{
+    TRY(engine->backend->api->copy_out(engine->stream, host, tensor->address, tensor_bytes(&tensor->tensor)));
+    return engine->backend->api->stream_wait(engine->stream);
+}
+
+hff_status engine_write(struct engine *engine, const struct kept *tensor, const void *host)
+{
+    TRY(engine->backend->api->copy_in(engine->stream, tensor->address, host, tensor_bytes(&tensor->tensor)));
+    return engine->backend->api->stream_wait(engine->stream);
+}
+
+int64_t engine_parameters(const struct engine *engine)
+{
+    int64_t total = 0;
+    for (int i = 0; i < engine->stages; i++) {
+        const struct graph *graph = &engine->stage[i].program->graph;
+        for (int k = 0; k < graph->values; k++)
+            if (graph->value[k].role == ROLE_PARAM && !graph->value[k].whole_group)
+                total += tensor_count(&graph->value[k].tensor);
+    }
+    return total;
+}
+
+double engine_flops(const struct engine *engine, int training)
+{
+    double total = 0;
+    for (int i = 0; i < engine->stages; i++)
+        for (int s = 0; s < SECTIONS; s++)
+            if ((s == SECTION_EVAL) == !training) total += engine->stage[i].flops[s];
+    return total / engine->batch;
+}

@@ -1,0 +1,160 @@
+/* From a net to bound stage programs. */
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The stage's graph: what it receives, its body, its head, its update. */
+static hff_status build_stage(struct engine *engine, const struct engine_options *options, int index)
+{
+    struct stage *stage = &engine->net->stage[index];
+    struct stage_run *run = &engine->stage[index];
+    const struct config_node *root = config_root(options->config);
+    struct graph graph;
+    graph_init(&graph, options->real, options->batch);
+    run->stage = stage;
+    run->input = graph_value(&graph, ROLE_INPUT, shape_tensor(&graph, &stage->in), "input");
+    if (index == 0) graph.value[run->input].tensor.block = PROGRAM_KEEP_PLAIN;
+    run->y1 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y1");
+    run->y2 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y2");
+    run->weight = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_F32, options->batch), "weight");
+    stage_params(&graph, stage);
+    int last = index == engine->stages - 1, passed;
+    struct head head = {.graph = &graph,
+                        .stage = stage->number,
+                        .classes = options->classes,
+                        .shape = stage->out,
+                        .global_batch = options->batch,
+                        .y1 = run->y1,
+                        .y2 = run->y2,
+                        .weight = run->weight,
+                        .wins = -1,
+                        .prototypes = -1};
+    head.config = config_overlay(options->config, config_at(root, "objective"), stage->objective);
+    head.h = stage_forward(&graph, stage, run->input, SECTION_FORWARD, last, &passed);
+    head.h_eval = stage_forward(&graph, stage, run->input, SECTION_EVAL, last, &passed);
+    run->objective = objective_find(head.config);
+    hff_status status = run->objective->build(&head);
+    if (status == HFF_OK) {
+        const struct config_node *optimizer =
+            config_overlay(options->config, config_at(root, "optimizer"), stage->optimizer);
+        stage_backward(&graph, stage, head.dh);
+        run->schedule = schedule_make(optimizer, (double)options->total_steps);
+        status = optim_build(&graph, optimizer, &run->hyper, &run->norm);
+    }
+    if (status != HFF_OK) {
+        graph_free(&graph);
+        return status;
+    }
+    run->scores_eval = head.scores_eval;
+    run->metrics = head.metrics;
+    run->metrics_eval = head.metrics_eval;
+    run->wins = head.wins;
+    run->prototypes = head.prototypes;
+    run->embedding = head.embedding;
+    run->per_class = head.prototypes < 0 ? 0 : (int)graph.value[head.prototypes].tensor.dim[1];
+    for (int s = 0; s < SECTIONS; s++) run->flops[s] = graph_flops(&graph, (enum section)s);
+    status = program_build(&run->program, &graph, options->backend, options->slices);
+    return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d (%s)", stage->number, stage->name);
+}
+
+/* Sums and maxima of the stages' arenas; the two buffers between stages take the outputs in turn. */
+static void size_arenas(struct engine *engine)
+{
+    for (int i = 0; i < engine->stages; i++) {
+        const size_t *bytes = engine->stage[i].program->bytes;
+        static const enum arena_kind sums[] = {ARENA_PARAM, ARENA_MOMENT, ARENA_STAT},
+                                     maxima[] = {ARENA_GRAD, ARENA_ACT, ARENA_WORK, ARENA_BATCH};
+        for (int a = 0; a < 3; a++) engine->bytes[sums[a]] += bytes[sums[a]];
+        for (int a = 0; a < 4; a++) engine->bytes[maxima[a]] = larger(engine->bytes[maxima[a]], bytes[maxima[a]]);
+        size_t *in = &engine->bytes[i % 2 ? ARENA_OUTPUT : ARENA_INPUT],
+               *out = &engine->bytes[i % 2 ? ARENA_INPUT : ARENA_OUTPUT];
+        *in = larger(*in, bytes[ARENA_INPUT]);
+        *out = larger(*out, bytes[ARENA_OUTPUT]);
+        engine->host_bytes = larger(engine->host_bytes, program_largest_slot(engine->stage[i].program));
+    }
+}
+
+hff_status engine_open(struct engine **out, const struct engine_options *options)
+{
+    *out = NULL;
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (!engine) return fail(HFF_E_MEMORY, "no memory for an engine");
+    *engine = (struct engine){.net = options->net,
+                              .backend = options->backend,
+                              .real = options->real,
+                              .classes = options->classes,
+                              .batch = options->batch,
+                              .slices = options->slices,
+                              .stages = options->net->count};
+    engine->sample = shape_count(&options->net->stage[0].in);
+    hff_status status = HFF_OK;
+    engine->stage = calloc((size_t)engine->stages, sizeof *engine->stage);
+    if (!engine->stage) status = fail(HFF_E_MEMORY, "no memory for %d stages", engine->stages);
+    for (int i = 0; status == HFF_OK && i < engine->stages; i++) status = build_stage(engine, options, i);
+    if (status == HFF_OK) {
+        size_arenas(engine);
+        status = engine->backend->api->stream_create(engine->backend, &engine->stream);
+    }
+    if (status != HFF_OK) {
+        engine_close(engine);
+        return status;
+    }
+    *out = engine;
+    return HFF_OK;
+}
+
+void engine_close(struct engine *engine)
+{
+    if (!engine) return;
+    for (int i = 0; engine->stage && i < engine->stages; i++) program_free(engine->stage[i].program);
+    if (engine->stream) engine->backend->api->stream_destroy(engine->stream);
+    for (int a = 0; a < ARENAS; a++)
+        if (engine->memory[a]) engine->backend->api->free(engine->backend, engine->memory[a]);
+    free(engine->host);
+    free(engine->stage);
+    free(engine);
+}
+
+size_t engine_planned_bytes(const struct engine *engine)
+{
+    size_t total = 0;
+    for (int a = 0; a < ARENAS; a++) total += engine->bytes[a];
+    return total;
+}
+
+hff_status engine_bind(struct engine *engine)
+{
+    unsigned char *base[ARENAS];
+    for (int a = 0; a < ARENAS; a++) {
+        void *memory = NULL;
+        if (engine->bytes[a]) {
+            hff_status status = engine->backend->api->alloc(engine->backend, engine->bytes[a], &memory);
+            if (status != HFF_OK) return trail_add(status, "arena of %s", arena_name((enum arena_kind)a));
+        }
+        engine->memory[a] = base[a] = memory;
+    }
+    engine->host = malloc(engine->host_bytes);
+    if (!engine->host) return fail(HFF_E_MEMORY, "no memory for %zu bytes of staging", engine->host_bytes);
+    for (int i = 0; i < engine->stages; i++) {
+        struct program *program = engine->stage[i].program;
+        base[ARENA_INPUT] = engine->memory[i % 2 ? ARENA_OUTPUT : ARENA_INPUT];
+        base[ARENA_OUTPUT] = engine->memory[i % 2 ? ARENA_INPUT : ARENA_OUTPUT];
+        program_bind(program, base);
+        base[ARENA_PARAM] += program->bytes[ARENA_PARAM];
+        base[ARENA_MOMENT] += program->bytes[ARENA_MOMENT];
+        base[ARENA_STAT] += program->bytes[ARENA_STAT];
+    }
+    return HFF_OK;
+}
+
+hff_status engine_init(struct engine *engine, uint64_t seed)
+{
+    for (int i = 0; i < engine->stages; i++) TRY(program_init(engine->stage[i].program, engine->stream, seed, i + 1));
+    return HFF_OK;
+}

@@ -1,0 +1,103 @@
+/* Training steps and evaluation: serial schedule. */
+#include "private.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+static hff_status put(struct engine *engine, int value, const void *data, size_t bytes)
+{
+    return engine->backend->api->copy_in(engine->stream, program_address(engine->stage[0].program, value), data, bytes);
+}
+
+/* The batch into stage 1's input and into the labels that all stages read (they lie at the same place in every
+ * program). */
+static hff_status put_batch(struct engine *engine, const struct batch *batch)
+{
+    const struct stage_run *first = &engine->stage[0];
+    size_t count = (size_t)engine->batch * (size_t)engine->sample, labels = (size_t)engine->batch * sizeof(int32_t);
+    if (engine->real == DTYPE_F64) {
+        double *wide = engine->host;
+        for (size_t i = 0; i < count; i++) wide[i] = batch->images[i];
+        TRY(put(engine, first->input, wide, count * sizeof *wide));
+    } else {
+        TRY(put(engine, first->input, batch->images, count * sizeof(float)));
+    }
+    TRY(put(engine, first->y1, batch->y1, labels));
+    TRY(put(engine, first->y2, batch->y2, labels));
+    return put(engine, first->weight, batch->weight, (size_t)engine->batch * sizeof(float));
+}
+
+static hff_status run_section(struct engine *engine, int stage, enum section section)
+{
+    struct stage_run *run = &engine->stage[stage];
+    double start = clock_seconds();
+    hff_status status = program_run(run->program, section, engine->stream);
+    run->seconds[section] += clock_seconds() - start;
+    return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d, step %lld", stage + 1, (long long)run->step + 1);
+}
+
+static hff_status step_stage(struct engine *engine, int stage)
+{
+    struct stage_run *run = &engine->stage[stage];
+    const struct backend_api *api = engine->backend->api;
+    double hyper[HYPERS], norm[NORMS];
+    schedule_hyper(&run->schedule, run->step + 1, hyper);
+    TRY(api->copy_in(engine->stream, program_address(run->program, run->hyper), hyper, sizeof hyper));
+    for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) TRY(run_section(engine, stage, (enum section)s));
+    TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
+    if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, stage);
+    run->step++;
+    return HFF_OK;
+}
+
+hff_status engine_step(struct engine *engine, const struct batch *batch)
+{
+    TRY(put_batch(engine, batch));
+    for (int i = 0; i < engine->stages; i++) TRY(step_stage(engine, i));
+    return HFF_OK;
+}
+
+hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores)
+{
+    size_t count = (size_t)engine->batch * (size_t)engine->classes;
+    TRY(put_batch(engine, batch));
+    for (int i = 0; i < engine->stages; i++) {
+        struct stage_run *run = &engine->stage[i];
+        TRY(run_section(engine, i, SECTION_EVAL));
+        if (!scores) continue;
+        float *out = scores + (size_t)i * count;
+        void *target = engine->real == DTYPE_F64 ? engine->host : out;
+        TRY(engine->backend->api->copy_out(engine->stream, target, program_address(run->program, run->scores_eval),
+                                           count * dtype_bytes(engine->real)));
+        if (engine->real == DTYPE_F64)
+            for (size_t k = 0; k < count; k++) out[k] = (float)((double *)engine->host)[k];
+    }
+    return engine->backend->api->stream_wait(engine->stream);
+}
+
+hff_status engine_name_bad_op(struct engine *engine, int stage)
+{
+    struct stage_run *run = &engine->stage[stage];
+    struct program *program = run->program;
+    long long step = (long long)run->step + 1;
+    const char *name = run->stage->name;
+    for (int s = SECTION_FORWARD; s <= SECTION_BACKWARD; s++)
+        for (int i = 0; i < program->count[s]; i++) {
+            const struct instr *instr = &program->section[s][i];
+            TRY(engine->backend->api->op_run(instr->op, engine->stream, instr->address, program->base[ARENA_WORK]));
+            const char *bad = program_bad_output(program, instr, engine->stream, engine->host);
+            if (bad)
+                return fail(
+                    HFF_E_NUMBERS,
+                    "stage %d (%s), step %lld: op %s (%s, instruction %d) gave numbers that are not finite in %s; "
+                    "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
+                    stage + 1, name, step, op_table[instr->op->desc.kind].name, section_name((enum section)s), i + 1,
+                    bad);
+        }
+    return fail(
+        HFF_E_NUMBERS,
+        "stage %d (%s), step %lld: the gradient's norm is not finite (its numbers are, so their squares overflow); "
+        "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
+        stage + 1, name, step);
+}

@@ -1,0 +1,141 @@
+/* Building graphs: growing arrays of values and nodes. */
+#include "graph.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *section_name(enum section section)
+{
+    static const char *const names[SECTIONS] = {"forward", "head", "backward", "update", "eval"};
+    return names[section];
+}
+
+void graph_init(struct graph *graph, enum dtype real, int64_t batch)
+{
+    *graph = (struct graph){.real = real, .batch = batch};
+}
+
+void graph_free(struct graph *graph)
+{
+    free(graph->value);
+    for (int s = 0; s < SECTIONS; s++) free(graph->node[s]);
+    memset(graph, 0, sizeof *graph);
+}
+
+/* items with room for one more; a few hundred at most, so that running out of memory here is not worth a status. */
+static void *grown(void *items, int count, int *room, size_t size)
+{
+    if (count < *room) return items;
+    *room = *room ? 2 * *room : 32;
+    void *larger = realloc(items, (size_t)*room * size);
+    if (!larger) {
+        fprintf(stderr, "hff: out of memory\n");
+        exit(1);
+    }
+    return larger;
+}
+
+int graph_value(struct graph *graph, enum role role, struct tensor tensor, const char *name, ...)
+{
+    graph->value = grown(graph->value, graph->values, &graph->value_room, sizeof *graph->value);
+    struct value *value = &graph->value[graph->values];
+    *value = (struct value){.role = role, .tensor = tensor, .group = GROUP_FROZEN, .grad = -1};
+    va_list args;
+    va_start(args, name);
+    vsnprintf(value->name, sizeof value->name, name, args);
+    va_end(args);
+    return graph->values++;
+}
+
+int graph_act(struct graph *graph, int rank, const int64_t *dim, const char *name)
+{
+    int64_t full[TENSOR_RANK] = {graph->batch};
+    for (int i = 1; i < rank; i++) full[i] = dim[i];
+    return graph_value(graph, ROLE_ACT, tensor_plain(graph->real, rank, full), "%s", name);
+}
+
+int graph_param(struct graph *graph, enum group group, struct tensor shape, enum init init, double init_value,
+                const char *name)
+{
+    shape.dtype = graph->real;
+    int id = graph_value(graph, ROLE_PARAM, shape, "%s", name);
+    int grad = group == GROUP_FROZEN ? -1 : graph_value(graph, ROLE_GRAD, shape, "%s.grad", name);
+    struct value *value = &graph->value[id];
+    value->group = group;
+    value->init = init;
+    value->init_value = init_value;
+    value->grad = grad;
+    if (grad >= 0) graph->value[grad].group = group;
+    return id;
+}
+
+int graph_state(struct graph *graph, struct tensor shape, double init_value, const char *name)
+{
+    shape.dtype = graph->real;
+    int id = graph_value(graph, ROLE_STATE, shape, "%s", name);
+    graph->value[id].init = INIT_VALUE;
+    graph->value[id].init_value = init_value;
+    return id;
+}
+
+int graph_group(struct graph *graph, enum role role, enum group group, int which)
+{
+    static const char *const names[GROUPS] = {"body_decay", "body_plain", "head_decay",
+                                              "head_plain", "prototypes", "scale"};
+    int64_t count = 0;
+    for (int i = 0; i < graph->values; i++) {
+        const struct value *v = &graph->value[i];
+        if (v->role == ROLE_PARAM && v->group == group && !v->whole_group) count += tensor_count(&v->tensor);
+    }
+    if (count == 0) return -1;
+    const char *what = role == ROLE_PARAM ? "params" : role == ROLE_GRAD ? "grads" : which ? "moment2" : "moment1";
+    int id = graph_value(graph, role, tensor_make1(graph->real, count), "%s.%s", names[group], what);
+    graph->value[id].group = group;
+    graph->value[id].whole_group = 1;
+    return id;
+}
+
+struct node *graph_node(struct graph *graph, enum section section, enum op_kind kind, const int *args, int count)
+{
+    graph->node[section] =
+        grown(graph->node[section], graph->nodes[section], &graph->node_room[section], sizeof *graph->node[section]);
+    struct node *node = &graph->node[section][graph->nodes[section]++];
+    memset(node, 0, sizeof *node);
+    node->kind = kind;
+    for (int i = 0; i < OP_ARGS; i++) node->arg[i] = i < count ? args[i] : -1;
+    return node;
+}
+
+struct value *graph_at(struct graph *graph, int value)
+{
+    return &graph->value[value];
+}
+
+int graph_find(const struct graph *graph, const char *name)
+{
+    for (int i = 0; i < graph->values; i++)
+        if (strcmp(graph->value[i].name, name) == 0) return i;
+    return -1;
+}
+
+struct op_desc node_desc(const struct graph *graph, const struct node *node, int slices)
+{
+    struct op_desc desc = node->attr;
+    desc.kind = node->kind;
+    desc.slices = slices;
+    for (int i = 0; i < OP_ARGS; i++)
+        if (node->arg[i] >= 0) desc.arg[i] = graph->value[node->arg[i]].tensor;
+    return desc;
+}
+
+double graph_flops(const struct graph *graph, enum section section)
+{
+    double total = 0;
+    for (int i = 0; i < graph->nodes[section]; i++) {
+        struct op_desc desc = node_desc(graph, &graph->node[section][i], 1);
+        total += op_flops(&desc);
+    }
+    return total;
+}

@@ -1,0 +1,101 @@
+/* One stage's computation as a graph: values (shapes, roles) and nodes (ops on values), in sections. No layouts, no
+ * memory, no
+ * backend: layers, objectives and optimizers add to it, the program room lowers it onto a backend. */
+#ifndef HFF_NET_GRAPH_H
+#define HFF_NET_GRAPH_H
+
+#include "backend/op.h"
+#include "base/arena.h"
+
+/* A training step runs forward, head, backward, update; evaluation runs eval. */
+enum section { SECTION_FORWARD, SECTION_HEAD, SECTION_BACKWARD, SECTION_UPDATE, SECTION_EVAL, SECTIONS };
+const char *section_name(enum section section);
+
+enum role {
+    ROLE_INPUT,  /* what the stage receives */
+    ROLE_OUTPUT, /* what it passes on */
+    ROLE_BATCH,  /* labels and weights, the same for every stage */
+    ROLE_ACT,    /* lives inside a step */
+    ROLE_PARAM,  /* in the model file; trained unless its group is GROUP_FROZEN */
+    ROLE_STATE,  /* in the model file, changed by the forward pass (running statistics) */
+    ROLE_GRAD,   /* of a parameter */
+    ROLE_MOMENT, /* in the optimizer file */
+    ROLE_STAT,   /* read by the host now and then: metrics, norms, scores of an evaluation */
+    ROLE_HYPER,  /* set by the host before every step */
+};
+
+/* Parameters of a group lie side by side, and so do their gradients and moments: an update op takes a whole group. The
+ * order is that of grad_norm's arguments. */
+enum group {
+    GROUP_BODY_DECAY,
+    GROUP_BODY_PLAIN, /* weights; biases and batch norm */
+    GROUP_HEAD_DECAY,
+    GROUP_HEAD_PLAIN, /* the head's weights; its biases */
+    GROUP_PROTOTYPES,
+    GROUP_SCALE,
+    GROUPS,
+    GROUP_FROZEN = GROUPS, /* never updated, no gradient */
+};
+
+enum init { INIT_ZERO, INIT_VALUE, INIT_HE_NORMAL, INIT_UNIT_ROWS, INIT_ORTHOGONAL };
+
+struct value {
+    char name[56]; /* "conv.weight"; unique within the stage */
+    enum role role;
+    enum group group;     /* PARAM, GRAD, MOMENT */
+    int whole_group;      /* stands for all of its group: rank 1 */
+    struct tensor tensor; /* logical, LAYOUT_PLAIN */
+    enum init init;       /* PARAM, STATE */
+    double init_value;    /* VALUE: the value; HE_NORMAL: the fan-in */
+    int grad;             /* PARAM: its gradient's value, -1 when frozen */
+};
+
+struct node {
+    enum op_kind kind;
+    struct op_desc attr; /* only .attr is used */
+    int arg[OP_ARGS];    /* values, -1: absent */
+};
+
+struct graph {
+    enum dtype real; /* f32, or f64 on the reference backend */
+    int64_t batch;   /* B */
+    struct value *value;
+    int values, value_room;
+    struct node *node[SECTIONS];
+    int nodes[SECTIONS], node_room[SECTIONS];
+};
+
+void graph_init(struct graph *graph, enum dtype real, int64_t batch);
+void graph_free(struct graph *graph);
+
+/* A new value; returns its number. name is a printf format. */
+int graph_value(struct graph *graph, enum role role, struct tensor tensor, const char *name, ...)
+    __attribute__((format(printf, 4, 5)));
+/* An activation of the graph's real type with B samples of the given shape. */
+int graph_act(struct graph *graph, int rank, const int64_t *dim, const char *name);
+/* A parameter of the graph's real type, with its gradient unless group is GROUP_FROZEN. */
+int graph_param(struct graph *graph, enum group group, struct tensor shape, enum init init, double init_value,
+                const char *name);
+/* Running statistics. */
+int graph_state(struct graph *graph, struct tensor shape, double init_value, const char *name);
+/* The value that stands for all of a group's params, gradients, or moments (which: 0, 1); -1 when the group is
+ * empty. */
+int graph_group(struct graph *graph, enum role role, enum group group, int which);
+
+/* Adds an op; args are value numbers in the order of the op table, count of them (missing ones are absent). The
+ * result is valid
+ * until the next node is added: set its attributes at once. */
+struct node *graph_node(struct graph *graph, enum section section, enum op_kind kind, const int *args, int count);
+#define NODE(graph, section, kind, ...)                                                                                \
+    graph_node((graph), (section), (kind), (const int[]){__VA_ARGS__},                                                 \
+               (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)))
+
+struct value *graph_at(struct graph *graph, int value);
+int graph_find(const struct graph *graph, const char *name); /* -1 */
+
+/* The node as an op description with plain shapes. */
+struct op_desc node_desc(const struct graph *graph, const struct node *node, int slices);
+/* Floating-point operations of a section. */
+double graph_flops(const struct graph *graph, enum section section);
+
+#endif

@@ -1,0 +1,25 @@
+/* act: an activation on its own (after a layer without norm). */
+#include "layer.h"
+
+static hff_status infer(struct layer *layer)
+{
+    layer->out = layer->in;
+    return HFF_OK;
+}
+
+static int forward(struct graph *graph, struct layer *layer, int x, enum section section)
+{
+    int y = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->out), "%s.y", layer->name);
+    NODE(graph, section, OP_ACT, x, y)->attr.attr.act.act = layer->act;
+    if (section != SECTION_EVAL) layer->x = x;
+    return y;
+}
+
+static int backward(struct graph *graph, struct layer *layer, int dy, int need_dx, enum section section)
+{
+    if (!need_dx) return -1;
+    NODE(graph, section, OP_ACT_BACK, layer->x, dy, dy)->attr.attr.act.act = layer->act;
+    return dy;
+}
+
+const struct layer_kind layer_act = {"act", infer, 0, forward, backward};

@@ -1,0 +1,59 @@
+/* Shapes, and lists of layers. */
+#include "layer.h"
+
+#include <stdio.h>
+
+int64_t shape_count(const struct shape *shape)
+{
+    int64_t count = 1;
+    for (int i = 0; i < shape->rank; i++) count *= shape->dim[i];
+    return count;
+}
+
+const char *shape_text(const struct shape *shape, char *out)
+{
+    int used = 0;
+    for (int i = 0; i < shape->rank; i++) used += sprintf(out + used, "%s%lld", i ? "x" : "", (long long)shape->dim[i]);
+    return out;
+}
+
+struct tensor shape_tensor(const struct graph *graph, const struct shape *shape)
+{
+    int64_t dim[TENSOR_RANK] = {graph->batch};
+    for (int i = 0; i < shape->rank; i++) dim[i + 1] = shape->dim[i];
+    return tensor_plain(graph->real, shape->rank + 1, dim);
+}
+
+struct shape layers_out(const struct layers *layers, const struct shape *in)
+{
+    return layers->count ? layers->item[layers->count - 1].out : *in;
+}
+
+hff_status layers_add(struct layers *layers, const struct shape *in, struct layer layer)
+{
+    if (layers->count == (int)(sizeof layers->item / sizeof layers->item[0]))
+        return fail(HFF_E_INTERNAL, "more than %d layers in one stage", layers->count);
+    layer.in = layers_out(layers, in);
+    TRY(layer.kind->infer(&layer));
+    layers->item[layers->count++] = layer;
+    return HFF_OK;
+}
+
+void layers_params(struct graph *graph, struct layers *layers)
+{
+    for (int i = 0; i < layers->count; i++)
+        if (layers->item[i].kind->params) layers->item[i].kind->params(graph, &layers->item[i]);
+}
+
+int layers_forward(struct graph *graph, struct layers *layers, int x, enum section section)
+{
+    for (int i = 0; i < layers->count; i++) x = layers->item[i].kind->forward(graph, &layers->item[i], x, section);
+    return x;
+}
+
+int layers_backward(struct graph *graph, struct layers *layers, int dy, int need_dx, enum section section)
+{
+    for (int i = layers->count - 1; i >= 0; i--)
+        dy = layers->item[i].kind->backward(graph, &layers->item[i], dy, need_dx || i > 0, section);
+    return dy;
+}

@@ -1,0 +1,185 @@
+/* Lowering a graph onto a backend: layouts, ops, packing of weights. */
+#include "private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *arena_name(enum arena_kind arena)
+{
+    static const char *const names[ARENAS] = {"parameters", "moments", "statistics", "gradients", "activations",
+                                              "workspace",  "input",   "output",     "batch"};
+    return names[arena];
+}
+
+static void *grown(void *items, int count, int *room, size_t size)
+{
+    if (count < *room) return items;
+    *room = *room ? 2 * *room : 32;
+    return realloc(items, (size_t)*room * size);
+}
+
+static hff_status add_slot(struct program *program, const struct slot *slot)
+{
+    struct slot *slots = grown(program->slot, program->slots, &program->slot_room, sizeof *slots);
+    if (!slots) return fail(HFF_E_MEMORY, "no memory for a program's slots");
+    program->slot = slots;
+    program->slot[program->slots] = *slot;
+    program->slot[program->slots++].first = -1;
+    return HFF_OK;
+}
+
+static enum arena_kind arena_of(enum role role)
+{
+    static const enum arena_kind arenas[] = {
+        [ROLE_INPUT] = ARENA_INPUT, [ROLE_OUTPUT] = ARENA_OUTPUT, [ROLE_BATCH] = ARENA_BATCH,
+        [ROLE_ACT] = ARENA_ACT,     [ROLE_PARAM] = ARENA_PARAM,   [ROLE_STATE] = ARENA_PARAM,
+        [ROLE_GRAD] = ARENA_GRAD,   [ROLE_MOMENT] = ARENA_MOMENT, [ROLE_STAT] = ARENA_STAT,
+        [ROLE_HYPER] = ARENA_STAT,
+    };
+    return arenas[role];
+}
+
+static int is_activation(const struct value *value)
+{
+    return value->role == ROLE_ACT || value->role == ROLE_OUTPUT || value->role == ROLE_INPUT;
+}
+
+/* Slots for the graph's values, each in the layout that the backend likes. A plain input (LAYOUT_PLAIN with block
+ * -1, the host's
+ * batch) stays plain. */
+static hff_status add_values(struct program *program)
+{
+    struct graph *graph = &program->graph;
+    for (int i = 0; i < graph->values; i++) {
+        struct value *value = &graph->value[i];
+        struct slot slot = {
+            .name = value->name, .tensor = value->tensor, .role = value->role, .arena = arena_of(value->role)};
+        struct backend *backend = program->backend;
+        if (slot.tensor.block == PROGRAM_KEEP_PLAIN)
+            slot.tensor.block = 0;
+        else if (is_activation(value) && slot.tensor.rank == 4)
+            slot.tensor = backend->api->activation(backend, slot.tensor.dtype, slot.tensor.rank, slot.tensor.dim);
+        slot.bytes = tensor_bytes(&slot.tensor);
+        TRY(add_slot(program, &slot));
+    }
+    return HFF_OK;
+}
+
+static hff_status add_instr(struct program *program, enum section section, struct op *op, const int *arg)
+{
+    struct instr *instrs =
+        grown(program->section[section], program->count[section], &program->room[section], sizeof *instrs);
+    if (!instrs) {
+        program->backend->api->op_destroy(op);
+        return fail(HFF_E_MEMORY, "no memory for a program's instructions");
+    }
+    program->section[section] = instrs;
+    struct instr *instr = &instrs[program->count[section]++];
+    *instr = (struct instr){.op = op};
+    memcpy(instr->arg, arg, sizeof instr->arg);
+    return HFF_OK;
+}
+
+/* An instruction that moves slot from into slot to. */
+static hff_status add_reorder(struct program *program, enum section section, int from, int to)
+{
+    struct op_desc desc = {
+        .kind = OP_REORDER, .slices = program->slices, .arg = {program->slot[from].tensor, program->slot[to].tensor}};
+    struct op *op;
+    TRY(program->backend->api->op_create(program->backend, &desc, &op));
+    int arg[OP_ARGS] = {from, to};
+    for (int i = 2; i < OP_ARGS; i++) arg[i] = -1;
+    return add_instr(program, section, op, arg);
+}
+
+/* A slot for a weight as an op wants it. */
+static hff_status add_packed(struct program *program, int slot, const struct tensor *tensor, int *packed)
+{
+    struct slot copy = {.name = arena_printf(&program->arena, "%s.packed", program->slot[slot].name),
+                        .tensor = *tensor,
+                        .role = ROLE_ACT,
+                        .arena = ARENA_ACT,
+                        .bytes = tensor_bytes(tensor)};
+    *packed = program->slots;
+    return add_slot(program, &copy);
+}
+
+/* The op of a node; weights and their gradients that it wants packed get a reorder before or after it. */
+static hff_status add_node(struct program *program, enum section section, const struct node *node)
+{
+    const struct op_info *info = &op_table[node->kind];
+    struct op_desc desc = node->attr;
+    desc.kind = node->kind;
+    desc.slices = program->slices;
+    for (int i = 0; i < OP_ARGS; i++) {
+        if (node->arg[i] < 0) continue;
+        const struct slot *slot = &program->slot[node->arg[i]];
+        desc.arg[i] = slot->tensor;
+        if (slot->tensor.rank == 4 && (slot->role == ROLE_PARAM || slot->role == ROLE_GRAD))
+            desc.arg[i].layout = LAYOUT_ANY;
+    }
+    struct op *op;
+    hff_status status = program->backend->api->op_create(program->backend, &desc, &op);
+    if (status != HFF_OK) return trail_add(status, "op %s in section %s", info->name, section_name(section));
+    int arg[OP_ARGS], packed[OP_ARGS];
+    memcpy(arg, node->arg, sizeof arg);
+    for (int i = 0; i < OP_ARGS; i++) {
+        packed[i] = -1;
+        if (arg[i] < 0 || op->desc.arg[i].layout != LAYOUT_OPAQUE) continue;
+        TRY_GOTO(status, add_packed(program, arg[i], &op->desc.arg[i], &packed[i]), destroy);
+        if (info->arg[i].access & ARG_IN) TRY_GOTO(status, add_reorder(program, section, arg[i], packed[i]), destroy);
+        arg[i] = packed[i];
+    }
+    TRY(add_instr(program, section, op, arg));
+    for (int i = 0; i < OP_ARGS; i++)
+        if (packed[i] >= 0 && (info->arg[i].access & ARG_OUT))
+            TRY(add_reorder(program, section, packed[i], node->arg[i]));
+    return HFF_OK;
+destroy:
+    program->backend->api->op_destroy(op);
+    return status;
+}
+
+static hff_status build(struct program *program)
+{
+    TRY(add_values(program));
+    for (int s = 0; s < SECTIONS; s++)
+        for (int i = 0; i < program->graph.nodes[s]; i++)
+            TRY(add_node(program, (enum section)s, &program->graph.node[s][i]));
+    program_plan(program);
+    return HFF_OK;
+}
+
+hff_status program_build(struct program **out, struct graph *graph, struct backend *backend, int slices)
+{
+    *out = NULL;
+    struct program *program = calloc(1, sizeof *program);
+    if (!program) {
+        graph_free(graph);
+        return fail(HFF_E_MEMORY, "no memory for a program");
+    }
+    program->graph = *graph;
+    memset(graph, 0, sizeof *graph);
+    program->backend = backend;
+    program->slices = slices;
+    hff_status status = build(program);
+    if (status != HFF_OK) {
+        program_free(program);
+        return status;
+    }
+    *out = program;
+    return HFF_OK;
+}
+
+void program_free(struct program *program)
+{
+    if (!program) return;
+    for (int s = 0; s < SECTIONS; s++) {
+        for (int i = 0; i < program->count[s]; i++) program->backend->api->op_destroy(program->section[s][i].op);
+        free(program->section[s]);
+    }
+    free(program->slot);
+    graph_free(&program->graph);
+    arena_free(&program->arena);
+    free(program);
+}

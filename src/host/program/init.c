@@ -1,0 +1,95 @@
+/* How parameters start: drawn from streams named by (seed, purpose, stage, parameter), so that neither the order nor
+ * the number of
+ * stages in front changes a number. */
+#include "program.h"
+
+#include "base/philox.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* FNV-1a, so that a stream belongs to a name. */
+static uint32_t hash(const char *text)
+{
+    uint32_t h = 2166136261u;
+    for (; *text; text++) h = (h ^ (unsigned char)*text) * 16777619u;
+    return h;
+}
+
+static void normal(double *x, int64_t n, double deviation, struct rng *rng)
+{
+    for (int64_t i = 0; i < n; i++) x[i] = deviation * rng_normal(rng);
+}
+
+static double dot(const double *a, const double *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+static void unit_rows(double *x, int64_t rows, int64_t width)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        double norm = sqrt(dot(x + r * width, x + r * width, width));
+        for (int64_t i = 0; i < width; i++) x[r * width + i] = norm > 0 ? x[r * width + i] / norm : i == 0;
+    }
+}
+
+/* Blocks of at most width rows, orthonormal within a block (Gram-Schmidt, applied twice for accuracy). */
+static void orthogonal(double *x, int64_t rows, int64_t width)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        double *row = x + r * width;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t q = r - r % width; q < r; q++) {
+                double along = dot(row, x + q * width, width);
+                for (int64_t i = 0; i < width; i++) row[i] -= along * x[q * width + i];
+            }
+        unit_rows(row, 1, width);
+    }
+}
+
+static void fill(const struct value *value, double *x, int64_t count, struct rng *rng)
+{
+    int64_t width = value->tensor.dim[value->tensor.rank - 1];
+    switch (value->init) {
+    case INIT_ZERO: return; /* x is zeroed */
+    case INIT_VALUE:
+        for (int64_t i = 0; i < count; i++) x[i] = value->init_value;
+        return;
+    case INIT_HE_NORMAL: normal(x, count, sqrt(2.0 / value->init_value), rng); return;
+    case INIT_UNIT_ROWS:
+        normal(x, count, 1, rng);
+        unit_rows(x, count / width, width);
+        return;
+    case INIT_ORTHOGONAL:
+        normal(x, count, 1, rng);
+        orthogonal(x, count / width, width);
+        return;
+    }
+}
+
+hff_status program_init(struct program *program, struct stream *stream, uint64_t seed, int stage)
+{
+    for (int i = 0; i < program->graph.values; i++) {
+        const struct value *value = &program->graph.value[i];
+        if ((value->role != ROLE_PARAM && value->role != ROLE_STATE) || value->whole_group) continue;
+        int64_t count = tensor_count(&value->tensor);
+        double *x = calloc((size_t)count, sizeof *x);
+        if (!x) return fail(HFF_E_MEMORY, "no memory to draw the %lld numbers of %s", (long long)count, value->name);
+        struct rng rng;
+        int prototypes = value->init == INIT_UNIT_ROWS || value->init == INIT_ORTHOGONAL;
+        rng_open(&rng, seed, prototypes ? RNG_PROTOTYPES : RNG_WEIGHTS, (uint64_t)stage, hash(value->name));
+        fill(value, x, count, &rng);
+        if (value->tensor.dtype == DTYPE_F32)
+            for (int64_t k = 0; k < count; k++) ((float *)x)[k] = (float)x[k];
+        hff_status status =
+            program->backend->api->copy_in(stream, program_address(program, i), x, program->slot[i].bytes);
+        if (status == HFF_OK) status = program->backend->api->stream_wait(stream);
+        free(x);
+        TRY(status);
+    }
+    return HFF_OK;
+}

@@ -1,0 +1,114 @@
+/* The memory plan: where every slot lies. Parameters, gradients and moments lie group by group; activations share
+ * memory when
+ * their lifetimes do not overlap (largest first, lowest free offset). */
+#include "private.h"
+
+#include <stdlib.h>
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static void find_lifetimes(struct program *program)
+{
+    int position = 0;
+    for (int s = 0; s < SECTIONS; s++)
+        for (int i = 0; i < program->count[s]; i++, position++)
+            for (int a = 0; a < OP_ARGS; a++) {
+                int arg = program->section[s][i].arg[a];
+                if (arg < 0) continue;
+                struct slot *slot = &program->slot[arg];
+                if (slot->first < 0) slot->first = position;
+                slot->last = position;
+            }
+}
+
+/* Members of a group side by side without gaps, so that an update takes the group as one array. */
+static void place_group(struct program *program, enum role role, enum group group)
+{
+    size_t start = aligned(program->bytes[ROLE_PARAM == role ? ARENA_PARAM : ARENA_GRAD]), end = start;
+    for (int i = 0; i < program->graph.values; i++) {
+        const struct value *value = &program->graph.value[i];
+        if (value->role != role || value->group != group) continue;
+        struct slot *slot = &program->slot[i];
+        slot->offset = value->whole_group ? start : end;
+        if (!value->whole_group) end += slot->bytes;
+    }
+    program->bytes[ROLE_PARAM == role ? ARENA_PARAM : ARENA_GRAD] = end;
+}
+
+static void place_rest(struct program *program)
+{
+    for (int i = 0; i < program->slots; i++) {
+        struct slot *slot = &program->slot[i];
+        int frozen = slot->role == ROLE_PARAM && program->graph.value[i].group == GROUP_FROZEN;
+        if (slot->role == ROLE_GRAD || slot->arena == ARENA_ACT || (slot->role == ROLE_PARAM && !frozen)) continue;
+        size_t *bytes = &program->bytes[slot->arena];
+        if (slot->arena == ARENA_INPUT ||
+            slot->arena == ARENA_OUTPUT) { /* the training and the evaluation value are the same place */
+            slot->offset = 0;
+            if (slot->bytes > *bytes) *bytes = slot->bytes;
+            continue;
+        }
+        slot->offset = aligned(*bytes);
+        *bytes = slot->offset + slot->bytes;
+    }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct slot *const *x = a, *const *y = b;
+    if ((*x)->bytes != (*y)->bytes) return (*x)->bytes < (*y)->bytes ? 1 : -1;
+    return *x < *y ? -1 : 1;
+}
+
+static int overlap(const struct slot *a, const struct slot *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* The lowest offset at which slot meets none of the placed slots that live while it does. */
+static size_t lowest_free(const struct slot *slot, struct slot *const *placed, int count)
+{
+    size_t offset = 0;
+    for (int i = 0; i < count; i++) {
+        const struct slot *other = placed[i];
+        if (!overlap(slot, other) || other->offset >= offset + slot->bytes || other->offset + other->bytes <= offset)
+            continue;
+        offset = aligned(other->offset + other->bytes);
+        i = -1; /* again from the first */
+    }
+    return offset;
+}
+
+static void place_activations(struct program *program)
+{
+    struct slot **order = ARENA_NEW(&program->arena, struct slot *, program->slots + 1);
+    int count = 0;
+    for (int i = 0; i < program->slots; i++)
+        if (program->slot[i].arena == ARENA_ACT && program->slot[i].first >= 0) order[count++] = &program->slot[i];
+    qsort(order, (size_t)count, sizeof *order, larger_first);
+    for (int i = 0; i < count; i++) {
+        order[i]->offset = lowest_free(order[i], order, i);
+        size_t end = order[i]->offset + order[i]->bytes;
+        if (end > program->bytes[ARENA_ACT]) program->bytes[ARENA_ACT] = end;
+    }
+}
+
+void program_plan(struct program *program)
+{
+    find_lifetimes(program);
+    for (int g = 0; g < GROUPS; g++) {
+        place_group(program, ROLE_PARAM, (enum group)g);
+        place_group(program, ROLE_GRAD, (enum group)g);
+    }
+    place_rest(program);
+    place_activations(program);
+    for (int s = 0; s < SECTIONS; s++)
+        for (int i = 0; i < program->count[s]; i++) {
+            size_t work = program->backend->api->op_workspace(program->section[s][i].op);
+            if (work > program->bytes[ARENA_WORK]) program->bytes[ARENA_WORK] = work;
+        }
+    for (int a = 0; a < ARENAS; a++) program->bytes[a] = aligned(program->bytes[a]);
+}

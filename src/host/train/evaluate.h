@@ -1,0 +1,57 @@
+/* Evaluation: scores of every stage over a split, joined into predictions. METHOD.md 1.7: every rule is a vector of
+ * weights over stages,
+ * prediction = argmax_c sum_l a_l log softmax(s_l)_c. */
+#ifndef HFF_TRAIN_EVALUATE_H
+#define HFF_TRAIN_EVALUATE_H
+
+#include "engine/engine.h"
+
+#include <signal.h>
+
+enum rule { RULE_LAST, RULE_SUM, RULE_WEIGHTED, RULE_BEST, RULES };
+const char *rule_name(enum rule rule);
+int rule_parse(const char *name); /* -1 */
+
+/* Weights of each rule for a net; weighted and best are known once they were fitted on a hold-out. */
+struct rules {
+    int stages;
+    int known[RULES];
+    double *weight[RULES]; /* (stages) each */
+    struct arena arena;
+};
+/* from: predict.from, 0 for auto. */
+void rules_open(struct rules *rules, int stages, int from);
+void rules_close(struct rules *rules);
+
+struct evaluation {
+    int64_t samples; /* seen so far; of how many: total */
+    int64_t total;
+    int stages, classes;
+    double *stage_accuracy, *stage_loss;              /* (stages) */
+    double accuracy[RULES], loss[RULES], top5[RULES]; /* of the known rules; top5 where classes >= 10 */
+    int64_t *confusion; /* (classes, classes) of the rule that was asked for; row: true class */
+    double seconds;
+    float *scores;   /* (stages, samples, classes), only when asked for */
+    int32_t *labels; /* (samples), likewise */
+    struct arena arena;
+};
+
+/* One pass over a split. The config's data map is for the loader. keep_scores: fill scores and labels.
+ * HFF_E_INTERRUPTED when *stop becomes
+ * nonzero (may be NULL). */
+hff_status evaluate(struct engine *engine, const struct data *data, enum split split, int workers,
+                    const struct rules *rules, enum rule rule, int keep_scores, const volatile sig_atomic_t *stop,
+                    struct evaluation *out);
+void evaluation_free(struct evaluation *evaluation);
+
+/* Joins one sample's scores (stage l's at scores + l * stride) by a rule into normalised log-probabilities joined[0
+ * .. classes-1]; returns the predicted
+ * class. joined has room for 2 * classes numbers. */
+int rules_join(const struct rules *rules, enum rule rule, const float *scores, size_t stride, int classes,
+               double *joined);
+
+/* Fits weighted and best on an evaluation of the hold-out that kept its scores, and fills in the evaluation's
+ * figures for them. */
+hff_status rules_fit(struct rules *rules, struct evaluation *holdout);
+
+#endif

@@ -1,0 +1,262 @@
+/* Model and optimizer files: writing, reading into an engine, opening a model for use. */
+#include "model.h"
+
+#include "base/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Keys that never change a result: left out of the model's metadata, so that runs that should be equal give equal
+ * files. */
+static const char *const free_keys[][2] = {
+    {"run", "name"}, {"run", "out"},        {"run", "threads"}, {"run", "log_every"}, {"run", "checkpoint_every"},
+    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}};
+
+static json_t *config_that_matters(const struct config *config)
+{
+    json_t *all = config_to_json(config);
+    for (size_t i = 0; i < sizeof free_keys / sizeof free_keys[0]; i++)
+        json_object_del(json_object_get(all, free_keys[i][0]), free_keys[i][1]);
+    return all;
+}
+
+static json_t *numbers(const double *x, int n)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++) json_array_append_new(list, json_real(x[i]));
+    return list;
+}
+
+static json_t *weights_json(const struct rules *rules)
+{
+    json_t *weights = json_object();
+    for (int r = 0; r < RULES; r++)
+        if (rules->known[r])
+            json_object_set_new(weights, rule_name((enum rule)r), numbers(rules->weight[r], rules->stages));
+    return weights;
+}
+
+/* All kept tensors copied to the host and written with the metadata. */
+static hff_status write_tensors(struct engine *engine, int moments, const char *path, const char *const *keys,
+                                const char *const *values, int count)
+{
+    struct arena arena = {0};
+    int tensors = engine_kept(engine, moments, NULL);
+    struct kept *kept = ARENA_NEW(&arena, struct kept, tensors + 1);
+    struct safetensor *out = ARENA_NEW(&arena, struct safetensor, tensors + 1);
+    engine_kept(engine, moments, kept);
+    hff_status status = HFF_OK;
+    for (int i = 0; i < tensors && status == HFF_OK; i++) {
+        size_t bytes = tensor_bytes(&kept[i].tensor);
+        void *host = malloc(bytes + 1);
+        if (!host) status = fail(HFF_E_MEMORY, "no memory to save %s", kept[i].name);
+        out[i] = (struct safetensor){.name = kept[i].name,
+                                     .dtype = kept[i].tensor.dtype,
+                                     .rank = kept[i].tensor.rank,
+                                     .data = host,
+                                     .bytes = bytes};
+        for (int d = 0; d < out[i].rank; d++) out[i].dim[d] = kept[i].tensor.dim[d];
+        if (status == HFF_OK) status = engine_read(engine, &kept[i], host);
+    }
+    if (status == HFF_OK) status = safetensors_write(path, out, tensors, keys, values, count);
+    for (int i = 0; i < tensors; i++) free((void *)out[i].data);
+    arena_free(&arena);
+    return status;
+}
+
+hff_status model_write(const struct setup *setup, const struct rules *rules, const char *path)
+{
+    enum { KEYS = 5 };
+    const struct data *data = setup->data;
+    json_t *names = json_array(), *input = json_object();
+    for (int c = 0; c < data->classes; c++) json_array_append_new(names, json_string(data->class_names[c]));
+    json_object_set_new(input, "channels", json_integer(data->channels));
+    json_object_set_new(input, "height", json_integer(data->height));
+    json_object_set_new(input, "width", json_integer(data->width));
+    json_object_set_new(input, "mean", numbers(data->mean, data->channels));
+    json_object_set_new(input, "std", numbers(data->std, data->channels));
+    json_t *values[KEYS] = {NULL, config_that_matters(setup->config), names, input, weights_json(rules)};
+    const char *keys[KEYS] = {"format", "config", "classes", "input", "predict"};
+    char *texts[KEYS] = {strdup("hff-model-1")};
+    for (int i = 1; i < KEYS; i++) {
+        texts[i] = json_text(values[i], 0);
+        json_decref(values[i]);
+    }
+    hff_status status = write_tensors(setup->engine, 0, path, keys, (const char *const *)texts, KEYS);
+    for (int i = 0; i < KEYS; i++) free(texts[i]);
+    return status;
+}
+
+hff_status optimizer_write(const struct setup *setup, const char *path)
+{
+    return write_tensors(setup->engine, 1, path, (const char *const[]){"format"},
+                         (const char *const[]){"hff-optimizer-1"}, 1);
+}
+
+static int same_shape(const struct safetensor *file, const struct tensor *own)
+{
+    if (file->dtype != own->dtype || file->rank != own->rank) return 0;
+    for (int d = 0; d < own->rank; d++)
+        if (file->dim[d] != own->dim[d]) return 0;
+    return 1;
+}
+
+static hff_status read_one(struct engine *engine, const struct kept *kept, const struct safetensor *tensor)
+{
+    void *aligned = malloc(tensor->bytes + 1);
+    if (!aligned) return fail(HFF_E_MEMORY, "no memory to load %s", kept->name);
+    memcpy(aligned, tensor->data, tensor->bytes);
+    hff_status status = engine_write(engine, kept, aligned);
+    free(aligned);
+    return status;
+}
+
+hff_status tensors_read(struct engine *engine, int moments, const struct safetensors *file, const char *path)
+{
+    int count = engine_kept(engine, moments, NULL);
+    struct arena arena = {0};
+    struct kept *kept = ARENA_NEW(&arena, struct kept, count + 1);
+    engine_kept(engine, moments, kept);
+    hff_status status = HFF_OK;
+    for (int i = 0; i < count && status == HFF_OK; i++) {
+        const struct safetensor *tensor = safetensors_find(file, kept[i].name);
+        char own[96];
+        if (!tensor)
+            status =
+                fail(HFF_E_FORMAT, "%s: tensor %s is missing; the file belongs to another net", path, kept[i].name);
+        else if (!same_shape(tensor, &kept[i].tensor))
+            status = fail(HFF_E_FORMAT, "%s: tensor %s is not %s; the file belongs to another net", path, kept[i].name,
+                          tensor_text(&kept[i].tensor, own, sizeof own));
+        else
+            status = read_one(engine, &kept[i], tensor);
+    }
+    if (status == HFF_OK && file->count != count)
+        status = fail(HFF_E_FORMAT, "%s: has %d tensors, the net has %d; the file belongs to another net", path,
+                      file->count, count);
+    arena_free(&arena);
+    return status;
+}
+
+hff_status tensors_read_matching(struct engine *engine, const struct safetensors *file, int *taken, int *total)
+{
+    *total = engine_kept(engine, 0, NULL);
+    *taken = 0;
+    struct arena arena = {0};
+    struct kept *kept = ARENA_NEW(&arena, struct kept, *total + 1);
+    engine_kept(engine, 0, kept);
+    hff_status status = HFF_OK;
+    for (int i = 0; i < *total && status == HFF_OK; i++) {
+        const struct safetensor *tensor = safetensors_find(file, kept[i].name);
+        if (!tensor || !same_shape(tensor, &kept[i].tensor)) continue;
+        status = read_one(engine, &kept[i], tensor);
+        ++*taken;
+    }
+    arena_free(&arena);
+    return status;
+}
+
+/* The model file of what: itself, a run's final one, or that of a run's newest checkpoint. */
+static hff_status find_model(const char *what, char **path)
+{
+    struct arena arena = {0};
+    char *file = arena_text(&arena, what), *checkpoint = NULL;
+    int64_t step;
+    hff_status status = HFF_OK;
+    if (file_is_folder(what)) {
+        file = file_join(&arena, what, "model.safetensors");
+        if (!file_exists(file)) {
+            status = checkpoint_newest(&arena, what, &checkpoint, &step);
+            if (status == HFF_OK && !checkpoint)
+                status = fail(HFF_E_IO, "%s: no model.safetensors and no checkpoint in this folder", what);
+            if (status == HFF_OK) file = file_join(&arena, checkpoint, "model.safetensors");
+        }
+    } else if (!file_exists(what)) {
+        status = fail(HFF_E_IO, "%s: no such run folder or model file", what);
+    }
+    *path = status == HFF_OK ? strdup(file) : NULL;
+    arena_free(&arena);
+    return status;
+}
+
+static hff_status read_input(struct model *model)
+{
+    const char *text = safetensors_metadata(&model->file, "input");
+    json_t *input;
+    int64_t size[3];
+    if (!text) return fail(HFF_E_FORMAT, "%s: not an hff model (metadata without \"input\")", model->path);
+    TRY(json_parse(model->path, text, strlen(text), &input));
+    static const char *const keys[3] = {"channels", "height", "width"};
+    hff_status status = HFF_OK;
+    for (int i = 0; i < 3 && status == HFF_OK; i++) {
+        status = json_member_int(input, model->path, keys[i], &size[i]);
+        if (status == HFF_OK && (size[i] < 1 || size[i] > 65536))
+            status = fail(HFF_E_FORMAT, "%s: input %s is %lld", model->path, keys[i], (long long)size[i]);
+    }
+    if (status == HFF_OK) {
+        model->channels = (int)size[0];
+        model->height = (int)size[1];
+        model->width = (int)size[2];
+        for (int c = 0; c < model->channels && c < 4; c++) {
+            model->mean[c] = json_number_value(json_array_get(json_object_get(input, "mean"), (size_t)c));
+            model->std[c] = json_number_value(json_array_get(json_object_get(input, "std"), (size_t)c));
+            model->means = c + 1;
+        }
+    }
+    json_decref(input);
+    return status;
+}
+
+static hff_status read_metadata(struct model *model, struct setup *setup, const char *data_root,
+                                const char *const *sets, int set_count)
+{
+    const char *config = safetensors_metadata(&model->file, "config"),
+               *predict = safetensors_metadata(&model->file, "predict");
+    const char *format = safetensors_metadata(&model->file, "format");
+    json_t *names;
+    model->class_names = safetensors_metadata(&model->file, "classes");
+    if (!format || strcmp(format, "hff-model-1") != 0 || !config || !predict || !model->class_names)
+        return fail(HFF_E_FORMAT, "%s: not an hff model (its metadata is missing or of another version)", model->path);
+    TRY(read_input(model));
+    TRY(json_parse(model->path, model->class_names, strlen(model->class_names), &names));
+    model->classes = (int)json_array_size(names);
+    json_decref(names);
+    if (model->classes < 1) return fail(HFF_E_FORMAT, "%s: no classes in its metadata", model->path);
+    TRY(json_parse(model->path, predict, strlen(predict), &model->weights));
+    struct arena arena = {0};
+    const char **all = ARENA_NEW(&arena, const char *, set_count + 1);
+    memcpy(all, sets, sizeof *sets * (size_t)set_count);
+    int count = set_count;
+    if (data_root) all[count++] = arena_printf(&arena, "data.root=%s", data_root);
+    hff_status status = config_parse(&setup->config, config_tables, model->path, config, all, count);
+    arena_free(&arena);
+    TRY(status);
+    return setup_options(setup);
+}
+
+hff_status model_open(struct model *model, struct setup *setup, const char *what, const char *data_root,
+                      const char *const *sets, int set_count)
+{
+    memset(model, 0, sizeof *model);
+    TRY(find_model(what, &model->path));
+    TRY(safetensors_read(&model->file, model->path));
+    return read_metadata(model, setup, data_root, sets, set_count);
+}
+
+void model_close(struct model *model)
+{
+    safetensors_free(&model->file);
+    json_decref(model->weights);
+    free(model->path);
+    memset(model, 0, sizeof *model);
+}
+
+void model_rules(const struct model *model, struct rules *rules)
+{
+    for (int r = RULE_WEIGHTED; r <= RULE_BEST; r++) {
+        const json_t *list = json_object_get(model->weights, rule_name((enum rule)r));
+        if ((int)json_array_size(list) != rules->stages) continue;
+        for (int l = 0; l < rules->stages; l++)
+            rules->weight[r][l] = json_number_value(json_array_get(list, (size_t)l));
+        rules->known[r] = 1;
+    }
+}

@@ -1,0 +1,44 @@
+/* Safetensors files (github.com/huggingface/safetensors, format 1): 8 bytes little-endian header length, JSON header,
+ * tensor bytes. The reader trusts nothing: every length and offset is checked against the file and against overflow,
+ * holes and overlaps are refused, nesting is limited. Fuzz target: tests/fuzz/fuzz_safetensors.c. */
+#ifndef HFF_TRAIN_SAFETENSORS_H
+#define HFF_TRAIN_SAFETENSORS_H
+
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+enum { SAFETENSORS_RANK = 8 };
+
+struct safetensor {
+    const char *name;
+    enum dtype dtype; /* F32 F64 BF16 U8 I32 I64 */
+    int rank;         /* 0 .. SAFETENSORS_RANK */
+    int64_t dim[SAFETENSORS_RANK];
+    const void *data; /* not necessarily aligned; in the file's bytes */
+    size_t bytes;
+};
+
+struct safetensors {
+    int count;
+    struct safetensor *tensor; /* in file order */
+    int metadata_count;
+    const char **metadata_key, **metadata_value;
+    unsigned char *bytes; /* the whole file */
+    void *owned;          /* json_t behind the names */
+};
+
+/* HFF_E_FORMAT with path (what) and what is wrong; HFF_E_IO when it cannot be read. */
+hff_status safetensors_read(struct safetensors *out, const char *path);
+hff_status safetensors_parse(struct safetensors *out, const char *what, unsigned char *bytes,
+                             size_t size); /* owns bytes on success */
+void safetensors_free(struct safetensors *file);
+const struct safetensor *safetensors_find(const struct safetensors *file, const char *name); /* NULL */
+const char *safetensors_metadata(const struct safetensors *file, const char *key);           /* NULL */
+
+/* Writes atomically (base/file.h). Header keys in the given order, header padded with spaces to 8 bytes, the same bytes
+ * for the same input. A name or text that is not UTF-8 is HFF_E_FORMAT; a tensor whose bytes do not match its shape, or
+ * a name given twice, HFF_E_INTERNAL. */
+hff_status safetensors_write(const char *path, const struct safetensor *tensor, int count,
+                             const char *const *metadata_key, const char *const *metadata_value, int metadata_count);
+
+#endif

@@ -1,0 +1,154 @@
+/* Opening what a config asks for, and the printed plan. */
+#include "setup.h"
+
+#include "base/log.h"
+
+#include <math.h>
+#include <string.h>
+
+int64_t setup_epoch_steps(const struct setup *setup)
+{
+    return loader_batches(setup->data, SPLIT_TRAIN, setup->run.batch, 1);
+}
+
+int64_t setup_total_steps(const struct setup *setup)
+{
+    return (int64_t)llround(setup->run.epochs * (double)setup_epoch_steps(setup));
+}
+
+hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t total_steps)
+{
+    const struct run_options *run = &setup->run;
+    TRY(net_build(&setup->net, config_at(config_root(setup->config), "net"), input));
+    TRY(backend_open(run->backend, run->threads, &setup->backend));
+    struct engine_options options = {.config = setup->config,
+                                     .net = setup->net,
+                                     .backend = setup->backend,
+                                     .real = DTYPE_F32,
+                                     .classes = classes,
+                                     .batch = run->batch,
+                                     .slices = run->slices,
+                                     .total_steps = total_steps};
+    return engine_open(&setup->engine, &options);
+}
+
+hff_status setup_open(struct setup *setup, int training)
+{
+    const struct config_node *root = config_root(setup->config);
+    TRY(data_open(&setup->data, config_at(root, "data"), setup->run.seed));
+    const struct data *data = setup->data;
+    if (training && setup_epoch_steps(setup) == 0)
+        return config_fail(config_at(root, "run.batch"), "run.batch is %d, but there are only %lld training samples",
+                           setup->run.batch, (long long)data->split[SPLIT_TRAIN].count);
+    struct shape input = {3, {data->channels, data->height, data->width}};
+    return setup_open_for(setup, &input, data->classes, training ? setup_total_steps(setup) : 0);
+}
+
+void setup_close(struct setup *setup)
+{
+    engine_close(setup->engine);
+    backend_close(setup->backend);
+    net_free(setup->net);
+    data_close(setup->data);
+    config_free(setup->config);
+    memset(setup, 0, sizeof *setup);
+}
+
+static const char *quantity(struct arena *arena, double value)
+{
+    static const char *const units[] = {"", " k", " M", " G", " T", " P"};
+    int unit = 0;
+    for (; value >= 999.95 && unit < 5; unit++) value /= 1000;
+    return arena_printf(arena, unit ? "%.1f%s" : "%.0f%s", value, units[unit]);
+}
+
+static int64_t stage_parameters(const struct program *program)
+{
+    int64_t total = 0;
+    for (int k = 0; k < program->graph.values; k++)
+        if (program->graph.value[k].role == ROLE_PARAM && !program->graph.value[k].whole_group)
+            total += tensor_count(&program->graph.value[k].tensor);
+    return total;
+}
+
+static double step_flops(const struct stage_run *run)
+{
+    return run->flops[SECTION_FORWARD] + run->flops[SECTION_HEAD] + run->flops[SECTION_BACKWARD] +
+           run->flops[SECTION_UPDATE];
+}
+
+void plan_print(const struct engine *engine, FILE *out, const struct console *console)
+{
+    enum { COLUMNS = 9 };
+    struct arena arena = {0};
+    int rows = engine->stages + 2;
+    const char **cells = ARENA_NEW(&arena, const char *, rows *COLUMNS), **row = cells;
+    const char *header[COLUMNS] = {"stage", "kind", "output", "D", "params", "MFLOP", "acts", "grads", "moments"};
+    memcpy(row, header, sizeof header);
+    double batch = engine->batch;
+    for (int i = 0; i < engine->stages; i++) {
+        const struct stage_run *run = &engine->stage[i];
+        const size_t *bytes = run->program->bytes;
+        char shape[64];
+        row += COLUMNS;
+        row[0] = arena_printf(&arena, "%d", i + 1);
+        row[1] = run->stage->name;
+        row[2] = arena_text(&arena, shape_text(&run->stage->out, shape));
+        row[3] = arena_printf(&arena, "%lld", (long long)run->embedding);
+        row[4] = quantity(&arena, (double)stage_parameters(run->program));
+        row[5] = arena_printf(&arena, "%.2f", step_flops(run) / batch * 1e-6);
+        row[6] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_ACT]));
+        row[7] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_GRAD]));
+        row[8] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_MOMENT]));
+    }
+    row += COLUMNS;
+    row[0] = "all";
+    row[1] = row[2] = row[3] = "";
+    row[4] = quantity(&arena, (double)engine_parameters(engine));
+    row[5] = arena_printf(&arena, "%.2f", engine_flops(engine, 1) * 1e-6);
+    for (int k = 0; k < 3; k++) {
+        static const enum arena_kind shown[] = {ARENA_ACT, ARENA_GRAD, ARENA_MOMENT};
+        row[6 + k] = arena_printf(&arena, "%sB", quantity(&arena, (double)engine->bytes[shown[k]]));
+    }
+    table_print(out, cells, rows, COLUMNS, terminal_width(out), terminal_color(out, console->color));
+    fputs(
+        "\nD: size of the embedding. MFLOP: of a training step, for each image. One stage's activations and gradients\n"
+        "are in memory at a time. All memory, planned before the run:\n",
+        out);
+    for (int a = 0; a < ARENAS; a++)
+        if (engine->bytes[a])
+            fprintf(out, "  %-12s %10sB\n", arena_name((enum arena_kind)a), quantity(&arena, (double)engine->bytes[a]));
+    fprintf(out, "  %-12s %10sB\n", "together", quantity(&arena, (double)engine_planned_bytes(engine)));
+    fprintf(out, "each image: %sFLOP to train, %sFLOP to predict\n", quantity(&arena, engine_flops(engine, 1)),
+            quantity(&arena, engine_flops(engine, 0)));
+    arena_free(&arena);
+}
+
+void plan_json(const struct engine *engine, json_t *out)
+{
+    json_t *stages = json_array(), *memory = json_object();
+    for (int i = 0; i < engine->stages; i++) {
+        const struct stage_run *run = &engine->stage[i];
+        json_t *stage = json_object(), *bytes = json_object();
+        char shape[64];
+        json_object_set_new(stage, "stage", json_integer(i + 1));
+        json_object_set_new(stage, "name", json_string(run->stage->name));
+        json_object_set_new(stage, "output", json_string(shape_text(&run->stage->out, shape)));
+        json_object_set_new(stage, "embedding", json_integer(run->embedding));
+        json_object_set_new(stage, "parameters", json_integer(stage_parameters(run->program)));
+        json_object_set_new(stage, "step_flops_per_image", json_real(step_flops(run) / engine->batch));
+        for (int a = 0; a < ARENAS; a++)
+            json_object_set_new(bytes, arena_name((enum arena_kind)a),
+                                json_integer((json_int_t)run->program->bytes[a]));
+        json_object_set_new(stage, "bytes", bytes);
+        json_array_append_new(stages, stage);
+    }
+    for (int a = 0; a < ARENAS; a++)
+        json_object_set_new(memory, arena_name((enum arena_kind)a), json_integer((json_int_t)engine->bytes[a]));
+    json_object_set_new(out, "parameters", json_integer(engine_parameters(engine)));
+    json_object_set_new(out, "flops_per_image", json_real(engine_flops(engine, 0)));
+    json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));
+    json_object_set_new(out, "planned_bytes", json_integer((json_int_t)engine_planned_bytes(engine)));
+    json_object_set_new(out, "memory", memory);
+    json_object_set_new(out, "stages", stages);
+}

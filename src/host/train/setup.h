@@ -1,0 +1,42 @@
+/* From a checked config to data, net, backend and engine: what training, evaluation and info share. */
+#ifndef HFF_TRAIN_SETUP_H
+#define HFF_TRAIN_SETUP_H
+
+#include "train.h"
+
+/* The run.* keys. */
+struct run_options {
+    const char *name, *out, *backend;
+    uint64_t seed;
+    double epochs, checkpoint_every, time_limit, until_accuracy;
+    int batch, threads, slices, log_every, keep, final_best;
+};
+
+struct setup {
+    struct config *config;
+    struct run_options run;
+    struct data *data; /* NULL when opened without data */
+    struct net *net;
+    struct backend *backend;
+    struct engine *engine;
+};
+
+/* Reads the run.* and predict.* keys; HFF_E_CONFIG when the slices do not divide the batch. */
+hff_status setup_options(struct setup *setup);
+
+/* Opens data (from its config; root overrides data.root when not NULL), backend, net and engine (not bound).
+ * total_epochs 0: to evaluate only. */
+hff_status setup_open(struct setup *setup, int training);
+/* The same without data, for a model whose input and classes are known. */
+hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t total_steps);
+void setup_close(struct setup *setup); /* everything, config too */
+
+/* Steps of one epoch and of the whole run. */
+int64_t setup_epoch_steps(const struct setup *setup);
+int64_t setup_total_steps(const struct setup *setup);
+
+/* The plan: one row a stage, then bytes by arena. */
+void plan_print(const struct engine *engine, FILE *out, const struct console *console);
+void plan_json(const struct engine *engine, json_t *out);
+
+#endif

@@ -1,0 +1,60 @@
+/* Training, evaluation and the files of a run: what the commands call. */
+#ifndef HFF_TRAIN_H
+#define HFF_TRAIN_H
+
+#include "base/json.h"
+#include "engine/engine.h"
+#include "report/report.h"
+
+#include <signal.h>
+
+/* Every room's config rows, ended by NULL. */
+extern const struct config_row *const config_tables[];
+
+/* How a command talks. */
+struct console {
+    enum color_mode color;
+    int quiet;
+    volatile sig_atomic_t *signal; /* number of a signal that asks to stop, 0: none; may be NULL */
+};
+
+struct train_request {
+    const char *config_path;
+    const char *const *sets;
+    int set_count;
+    const char *out, *name; /* override run.out and run.name; NULL: as configured */
+    const char *init_from;  /* a model whose tensors of equal name and shape are the start; NULL */
+    int resume, force, dry_run;
+    const char *command_line;
+    struct console console;
+};
+
+/* Trains as asked and writes the run folder. The summary (or with dry_run the plan) goes to out. HFF_E_INTERRUPTED
+ * and HFF_E_TERMINATED after
+ * saving. */
+hff_status train_run(const struct train_request *request, FILE *out);
+
+struct eval_request {
+    const char *model;     /* a run folder or a model file */
+    const char *data_root; /* overrides data.root; NULL */
+    const char *rule;      /* NULL: as configured */
+    const char *scores;    /* safetensors with all scores; NULL */
+    const char *const *sets;
+    int set_count;
+    enum split split;
+    int probe; /* also fit a linear softmax on the pixels: the floor */
+    int json;
+    struct console console;
+};
+hff_status eval_run(const struct eval_request *request, FILE *out);
+
+struct info_request {
+    const char *what; /* a run folder, a model file or a config; NULL: this build and its backends */
+    const char *const *sets;
+    int set_count;
+    int program, json;
+    struct console console;
+};
+hff_status info_run(const struct info_request *request, FILE *out);
+
+#endif

@@ -1,0 +1,387 @@
+/* The training loop: batches to the engine, intervals to the log, epochs to evaluation and checkpoints, and an
+ * orderly end. */
+#include "folder.h"
+#include "logbook.h"
+#include "model.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct trainer {
+    const struct train_request *request;
+    struct setup setup;
+    struct folder folder;
+    struct logbook *book;
+    struct rules rules;
+    enum rule rule;
+    struct progress *progress;
+    struct loader *loader;
+    struct progress_marks marks;
+    int64_t epoch_steps, total_steps, checkpoint_steps;
+    double session_start, seconds_before; /* of this session's training; of earlier sessions */
+    /* since the last log interval */
+    double interval_start, waited;
+    int64_t interval_step;
+    struct interval interval; /* the last one, for the display */
+    struct progress_state shown;
+    double *shown_accuracy, *shown_loss;
+    struct evaluation val, test;
+    int have_val, have_test, stop_early;
+    struct arena arena;
+};
+
+static double trained_seconds(const struct trainer *t)
+{
+    return t->seconds_before + clock_seconds() - t->session_start;
+}
+
+static int signalled(const struct trainer *t)
+{
+    return t->request->console.signal ? *t->request->console.signal : 0;
+}
+
+static int out_of_time(const struct trainer *t)
+{
+    double limit = t->setup.run.time_limit;
+    return limit > 0 && clock_seconds() - t->session_start > limit;
+}
+
+/* ---- start ---- */
+
+static hff_status load_start(struct trainer *t)
+{
+    struct setup *setup = &t->setup;
+    TRY(engine_init(setup->engine, setup->run.seed));
+    if (!t->request->init_from) return HFF_OK;
+    struct safetensors file;
+    int taken, total;
+    TRY(safetensors_read(&file, t->request->init_from));
+    hff_status status = tensors_read_matching(setup->engine, &file, &taken, &total);
+    safetensors_free(&file);
+    TRY(status);
+    if (taken == 0)
+        return fail(HFF_E_DATA, "%s: none of its tensors has the name and shape of one of this net's",
+                    t->request->init_from);
+    log_info("%d of %d tensors start from %s", taken, total, t->request->init_from);
+    return HFF_OK;
+}
+
+static hff_status resume(struct trainer *t)
+{
+    char *newest;
+    int64_t step;
+    TRY(folder_check_config(&t->folder, &t->setup));
+    TRY(checkpoint_newest(&t->arena, t->folder.path, &newest, &step));
+    if (!newest) {
+        log_info("%s has no checkpoint yet: from the start", t->folder.path);
+        return HFF_OK;
+    }
+    TRY(checkpoint_read(&t->setup, &t->rules, newest, &t->marks));
+    t->seconds_before = t->marks.seconds;
+    log_info("going on from %s", newest);
+    return HFF_OK;
+}
+
+/* Messages go above the display. */
+static void clear_display(void *progress)
+{
+    progress_clear(progress);
+}
+
+static hff_status start(struct trainer *t)
+{
+    struct setup *setup = &t->setup;
+    const struct run_options *run = &setup->run;
+    t->epoch_steps = setup_epoch_steps(setup);
+    t->total_steps = setup_total_steps(setup);
+    t->checkpoint_steps = llround(run->checkpoint_every * (double)t->epoch_steps);
+    if (run->checkpoint_every > 0 && t->checkpoint_steps < 1) t->checkpoint_steps = 1;
+    t->marks = (struct progress_marks){.best_accuracy = -1, .best_step = -1};
+    TRY(engine_bind(setup->engine));
+    TRY(load_start(t));
+    if (t->request->resume) TRY(resume(t));
+    TRY(logbook_open(&t->book, t->folder.path, t->marks.log_bytes));
+    TRY(folder_describe(&t->folder, setup, t->request));
+    int stages = setup->engine->stages;
+    t->interval.metrics = ARENA_NEW(&t->arena, struct stage_metrics, stages);
+    t->interval.angle = ARENA_NEW(&t->arena, double, stages);
+    t->interval.phase = arena_alloc(&t->arena, sizeof *t->interval.phase * (size_t)stages);
+    t->interval.stages = stages;
+    t->shown_accuracy = ARENA_NEW(&t->arena, double, stages);
+    t->shown_loss = ARENA_NEW(&t->arena, double, stages);
+    t->shown = (struct progress_state){.stages = stages, .accuracy = t->shown_accuracy, .loss = t->shown_loss};
+    t->progress = progress_open(stderr, t->request->console.color, t->request->console.quiet);
+    log_set_hook(clear_display, t->progress);
+    struct loader_options options = {.data = setup->data,
+                                     .split = SPLIT_TRAIN,
+                                     .batch = run->batch,
+                                     .training = 1,
+                                     .seed = run->seed,
+                                     .data_node = config_at(config_root(setup->config), "data")};
+    options.workers = (int)config_int(options.data_node, "workers");
+    return loader_open(&t->loader, &options, t->marks.step / t->epoch_steps, t->marks.step % t->epoch_steps);
+}
+
+/* ---- intervals ---- */
+
+static void begin_interval(struct trainer *t)
+{
+    t->interval_start = clock_seconds();
+    t->interval_step = t->marks.step;
+    t->waited = 0;
+    for (int i = 0; i < t->setup.engine->stages; i++)
+        memset(t->setup.engine->stage[i].seconds, 0, sizeof t->setup.engine->stage[i].seconds);
+}
+
+static void update_shown(struct trainer *t)
+{
+    double elapsed = clock_seconds() - t->interval_start;
+    int64_t steps = t->marks.step - t->interval_step;
+    struct progress_state *s = &t->shown;
+    s->step = t->marks.step;
+    s->steps = t->total_steps;
+    s->epoch = (double)t->marks.step / (double)t->epoch_steps;
+    s->epochs = (double)t->total_steps / (double)t->epoch_steps;
+    if (steps > 0 && elapsed > 0) {
+        s->images_per_s = (double)(steps * t->setup.run.batch) / elapsed;
+        s->data_wait = t->waited / elapsed;
+        s->seconds_left = elapsed / (double)steps * (double)(t->total_steps - t->marks.step);
+    }
+    s->lr = schedule_rate(&t->setup.engine->stage[0].schedule, t->marks.step > 0 ? t->marks.step : 1);
+}
+
+static hff_status end_interval(struct trainer *t)
+{
+    int64_t steps = t->marks.step - t->interval_step;
+    if (steps == 0) return HFF_OK;
+    update_shown(t);
+    struct interval *interval = &t->interval;
+    interval->step = t->marks.step;
+    interval->epoch = t->shown.epoch;
+    interval->seconds = trained_seconds(t);
+    interval->images_per_s = t->shown.images_per_s;
+    interval->data_wait = t->shown.data_wait;
+    interval->lr = t->shown.lr;
+    for (int i = 0; i < interval->stages; i++) {
+        struct stage_run *run = &t->setup.engine->stage[i];
+        TRY(engine_metrics(t->setup.engine, i, 0, 1, &interval->metrics[i]));
+        TRY(engine_prototype_angle(t->setup.engine, i, &interval->angle[i]));
+        for (int s = 0; s < SECTIONS; s++) interval->phase[i][s] = run->seconds[s] / (double)steps;
+        t->shown_accuracy[i] = interval->metrics[i].accuracy;
+        t->shown_loss[i] = interval->metrics[i].loss;
+    }
+    TRY(logbook_train(t->book, interval));
+    progress_interval(t->progress, &t->shown);
+    begin_interval(t);
+    return HFF_OK;
+}
+
+/* ---- evaluation and checkpoints ---- */
+
+static hff_status evaluate_split(struct trainer *t, enum split split, struct evaluation *out, int *have)
+{
+    struct setup *setup = &t->setup;
+    if (*have) evaluation_free(out);
+    *have = 0;
+    int workers = (int)config_int(config_root(setup->config), "data.workers");
+    TRY(evaluate(setup->engine, setup->data, split, workers, &t->rules, t->rule, split == SPLIT_VAL, NULL, out));
+    *have = 1;
+    return split == SPLIT_VAL ? rules_fit(&t->rules, out) : HFF_OK;
+}
+
+/* The end of an epoch: the hold-out where there is one, else the test set (which then steers nothing but run.until). */
+static hff_status end_epoch(struct trainer *t)
+{
+    int has_val = t->setup.data->split[SPLIT_VAL].count > 0;
+    struct evaluation *e = has_val ? &t->val : &t->test;
+    TRY(evaluate_split(t, has_val ? SPLIT_VAL : SPLIT_TEST, e, has_val ? &t->have_val : &t->have_test));
+    double epoch = (double)t->marks.step / (double)t->epoch_steps;
+    TRY(logbook_evaluation(t->book, "epoch", has_val ? "val" : "test", t->marks.step, epoch, trained_seconds(t), e,
+                           &t->rules, t->rule));
+    log_info("epoch %-5.4g %s accuracy %.2f %%, loss %.4f, after %.0f s", epoch, has_val ? "hold-out" : "test",
+             100 * e->accuracy[t->rule], e->loss[t->rule], trained_seconds(t));
+    if (has_val && e->accuracy[t->rule] > t->marks.best_accuracy) {
+        t->marks.best_accuracy = e->accuracy[t->rule];
+        t->marks.best_step = t->marks.step;
+    }
+    double until = t->setup.run.until_accuracy;
+    if (until > 0 && e->accuracy[t->rule] >= until) t->stop_early = 1;
+    begin_interval(t);
+    return HFF_OK;
+}
+
+static hff_status save(struct trainer *t)
+{
+    t->marks.seconds = trained_seconds(t);
+    TRY(logbook_bytes(t->book, &t->marks.log_bytes));
+    return checkpoint_write(&t->setup, &t->rules, t->folder.path, &t->marks);
+}
+
+/* ---- the loop ---- */
+
+static hff_status one_step(struct trainer *t)
+{
+    const struct batch *batch;
+    TRY(loader_next(t->loader, &batch));
+    t->waited += batch->waited;
+    TRY(engine_step(t->setup.engine, batch));
+    t->marks.step++;
+    update_shown(t);
+    progress_live(t->progress, &t->shown);
+    int end_of_epoch = t->marks.step % t->epoch_steps == 0, end = t->marks.step == t->total_steps;
+    if (t->marks.step % t->setup.run.log_every == 0 || end_of_epoch || end) TRY(end_interval(t));
+    if (end_of_epoch || end) TRY(end_epoch(t));
+    int due = t->checkpoint_steps > 0 && t->marks.step % t->checkpoint_steps == 0;
+    int best = t->setup.run.final_best && t->marks.best_step == t->marks.step;
+    if (due || best || end || t->stop_early) TRY(save(t));
+    return HFF_OK;
+}
+
+/* HFF_OK: trained to the end. */
+static hff_status loop(struct trainer *t)
+{
+    t->session_start = clock_seconds();
+    begin_interval(t);
+    while (t->marks.step < t->total_steps && !t->stop_early) {
+        TRY(one_step(t));
+        int number = signalled(t);
+        if (!number && !out_of_time(t)) continue;
+        if (t->marks.step == t->total_steps) break;
+        TRY(end_interval(t));
+        TRY(save(t));
+        if (!number)
+            return fail(HFF_E_INTERRUPTED,
+                        "stopped after %d s as run.time_limit says, saved at step %lld; go on with --resume",
+                        (int)t->setup.run.time_limit, (long long)t->marks.step);
+        return fail(number == SIGTERM ? HFF_E_TERMINATED : HFF_E_INTERRUPTED,
+                    "stopped and saved at step %lld of %lld; go on with --resume", (long long)t->marks.step,
+                    (long long)t->total_steps);
+    }
+    return HFF_OK;
+}
+
+/* ---- the end ---- */
+
+/* run.final best: the parameters of the best checkpoint. */
+static hff_status take_best(struct trainer *t, int64_t *model_step)
+{
+    *model_step = t->marks.step;
+    if (!t->setup.run.final_best || t->marks.best_step == t->marks.step || t->marks.best_step < 0) return HFF_OK;
+    struct progress_marks ignored = t->marks;
+    char *folder = arena_printf(&t->arena, "%s/checkpoints/step-%lld", t->folder.path, (long long)t->marks.best_step);
+    TRY(checkpoint_read(&t->setup, &t->rules, folder, &ignored));
+    *model_step = t->marks.best_step;
+    return HFF_OK;
+}
+
+static void print_summary(const struct trainer *t, FILE *out, double seconds)
+{
+    struct arena arena = {0};
+    const struct evaluation *e = &t->test;
+    int rows = e->stages + 2, columns = t->have_val ? 4 : 3;
+    const char **cells = ARENA_NEW(&arena, const char *, rows *columns), **row = cells;
+    row[0] = "stage";
+    row[1] = "kind";
+    row[2] = "test accuracy %";
+    if (t->have_val) row[3] = "hold-out %";
+    for (int i = 0; i < e->stages; i++) {
+        row += columns;
+        row[0] = arena_printf(&arena, "%d", i + 1);
+        row[1] = t->setup.engine->stage[i].stage->name;
+        row[2] = arena_printf(&arena, "%.2f", 100 * e->stage_accuracy[i]);
+        if (t->have_val) row[3] = arena_printf(&arena, "%.2f", 100 * t->val.stage_accuracy[i]);
+    }
+    row += columns;
+    row[0] = "all";
+    row[1] = arena_printf(&arena, "together, rule %s", rule_name(t->rule));
+    row[2] = arena_printf(&arena, "%.2f", 100 * e->accuracy[t->rule]);
+    if (t->have_val) row[3] = arena_printf(&arena, "%.2f", 100 * t->val.accuracy[t->rule]);
+    table_print(out, cells, rows, columns, terminal_width(out), terminal_color(out, t->request->console.color));
+    fprintf(out, "\n%.4g epochs in %.0f s. Everything is in %s\n", (double)t->marks.step / (double)t->epoch_steps,
+            seconds, t->folder.path);
+    arena_free(&arena);
+}
+
+static hff_status finish(struct trainer *t, FILE *out)
+{
+    int64_t model_step;
+    double seconds = trained_seconds(t);
+    TRY(take_best(t, &model_step));
+    if (t->setup.data->split[SPLIT_VAL].count > 0 && (!t->have_val || model_step != t->marks.step))
+        TRY(evaluate_split(t, SPLIT_VAL, &t->val, &t->have_val));
+    if (!t->have_test || model_step != t->marks.step) TRY(evaluate_split(t, SPLIT_TEST, &t->test, &t->have_test));
+    TRY(logbook_evaluation(t->book, "eval", "test", t->marks.step, (double)t->marks.step / (double)t->epoch_steps,
+                           seconds, &t->test, &t->rules, t->rule));
+    TRY(model_write(&t->setup, &t->rules, file_join(&t->arena, t->folder.path, "model.safetensors")));
+    struct outcome outcome = {.val = t->have_val ? &t->val : NULL,
+                              .test = &t->test,
+                              .rules = &t->rules,
+                              .rule = t->rule,
+                              .step = t->marks.step,
+                              .model_step = model_step,
+                              .epochs = (double)t->marks.step / (double)t->epoch_steps,
+                              .seconds = seconds};
+    TRY(folder_result(&t->folder, &t->setup, &outcome));
+    char *figures = file_join(&t->arena, t->folder.path, "figures");
+    TRY(file_make_folders(figures));
+    TRY(logbook_figures(t->book, figures));
+    TRY(folder_figures(&t->folder, &t->setup, &t->test));
+    progress_clear(t->progress);
+    if (!t->request->console.quiet) print_summary(t, out, seconds);
+    return HFF_OK;
+}
+
+static void close_trainer(struct trainer *t)
+{
+    loader_close(t->loader);
+    log_set_hook(NULL, NULL);
+    progress_close(t->progress);
+    logbook_close(t->book);
+    evaluation_free(&t->val);
+    evaluation_free(&t->test);
+    rules_close(&t->rules);
+    folder_release(&t->folder);
+    setup_close(&t->setup);
+    arena_free(&t->arena);
+}
+
+static hff_status run(struct trainer *t, FILE *out)
+{
+    const struct train_request *request = t->request;
+    struct setup *setup = &t->setup;
+    TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
+    TRY(setup_options(setup));
+    TRY(setup_open(setup, 1));
+    TRY(rules_from_config(&t->rules, &t->rule, setup->config, setup->engine->stages));
+    if (request->dry_run) {
+        fprintf(out, "%s, %lld training samples, %lld steps of %d in %g epochs, backend %s (%s)\n\n", setup->data->name,
+                (long long)setup->data->split[SPLIT_TRAIN].count, (long long)setup_total_steps(setup), setup->run.batch,
+                setup->run.epochs, setup->backend->api->name, setup->backend->api->describe(setup->backend));
+        plan_print(setup->engine, out, &request->console);
+        return HFF_OK;
+    }
+    if (setup_total_steps(setup) < 1)
+        return config_fail(config_at(config_root(setup->config), "run.epochs"), "run.epochs is %g: less than one step",
+                           setup->run.epochs);
+    TRY(folder_take(&t->folder, setup, request));
+    TRY(start(t));
+    log_info("%s: %lld training samples, %lld steps of %d, backend %s (%s)", setup->data->name,
+             (long long)setup->data->split[SPLIT_TRAIN].count, (long long)t->total_steps, setup->run.batch,
+             setup->backend->api->name, setup->backend->api->describe(setup->backend));
+    TRY(loop(t));
+    return finish(t, out);
+}
+
+hff_status train_run(const struct train_request *request, FILE *out)
+{
+    struct trainer trainer = {.request = request, .folder = {.lock = -1}};
+    hff_status status = run(&trainer, out);
+    progress_clear(trainer.progress);
+    close_trainer(&trainer);
+    return status;
+}

@@ -1,0 +1,48 @@
+# Every command as a person types it: help, version, wrong words, JSON that parses.
+. "$HFF_SOURCE_DIR/tests/support/cli.sh"
+tiny >tiny.yaml
+for command in "" help "help train" "train --help" "eval --help" "info --help" "config --help" --help; do
+    out=$("$hff" $command 2>/dev/null) || { echo "hff $command fails"; bad=1; }
+    [ -n "$out" ] || { echo "hff $command prints nothing"; bad=1; }
+done
+case "$("$hff" --version)" in "hff "[0-9]*) ;; *) echo "version"; bad=1 ;; esac
+wants 2 "did you mean train" "$hff" trian
+wants 2 "did you mean --resume" "$hff" train tiny.yaml --resmue
+wants 2 "usage" "$hff" train
+wants 2 "usage" "$hff" train a b
+wants 2 "wants a value" "$hff" train tiny.yaml --out
+wants 2 "choose one" "$hff" train tiny.yaml --resume --force
+wants 2 "--split" "$hff" eval x --split tets
+wants 2 "--color" "$hff" info --color purple
+expect "config help prints keys" sh -c '"$0" config help | grep -q "checkpoint_every"' "$hff"
+expect "config help of a prefix" sh -c '"$0" config help optimizer | grep -q "weight_decay"' "$hff"
+wants 2 "optimizer" "$hff" config help optimiser
+expect "config show reads back" sh -c '"$0" config show tiny.yaml >shown.yaml && "$0" config show shown.yaml | diff - shown.yaml' "$hff"
+expect "dry run" sh -c '"$0" train tiny.yaml --dry-run | grep -q "together"' "$hff"
+[ ! -e runs ] || { echo "a dry run left a folder"; bad=1; }
+"$hff" train tiny.yaml --out runs --quiet >/dev/null 2>quiet.txt || { echo "tiny run failed"; cat quiet.txt; bad=1; }
+[ ! -s quiet.txt ] || { echo "--quiet is not quiet: $(cat quiet.txt)"; bad=1; }
+for file in config.yaml environment.json log.jsonl model.safetensors result.json figures/accuracy.png figures/confusion.png; do
+    [ -s "runs/tiny/$file" ] || { echo "runs/tiny/$file is missing"; bad=1; }
+done
+for json in "eval runs/tiny --json" "info --json" "info runs/tiny --json" "info tiny.yaml --json"; do
+    "$hff" $json 2>/dev/null | python3 -c 'import json, sys; json.load(sys.stdin)' || { echo "hff $json is not JSON"; bad=1; }
+done
+python3 - <<'PY' || bad=1
+import json
+lines = [json.loads(line) for line in open('runs/tiny/log.jsonl')]
+kinds = [line['kind'] for line in lines]
+assert kinds.count('epoch') == 2 and kinds.count('eval') == 1 and kinds.count('train') >= 2, kinds
+train = [line for line in lines if line['kind'] == 'train'][0]
+assert len(train['stages']) == 2 and 0 <= train['stages'][0]['accuracy'] <= 1
+for key in ('loss', 'cosine_own', 'cosine_other', 'prototype_angle', 'embedding_norm', 'dead', 'grad_norm_body', 'grad_norm_head', 'seconds'):
+    assert key in train['stages'][0], key
+result = json.load(open('runs/tiny/result.json'))
+assert result['test']['samples'] == 200 and result['val']['samples'] == 40 and result['steps'] == 18, result
+assert set(result['test']['rules']) == {'last', 'sum', 'weighted', 'best'}
+PY
+expect "scores are written" "$hff" eval runs/tiny --scores scores.safetensors
+for rule in last sum weighted best; do expect "rule $rule" "$hff" eval runs/tiny --rule $rule; done
+expect "the folder's config repeats the run" sh -c '"$0" train runs/tiny/config.yaml --out again --name tiny --quiet && cmp runs/tiny/model.safetensors again/tiny/model.safetensors' "$hff"
+rm -rf runs again *.yaml *.txt *.safetensors
+exit $bad

@@ -1,0 +1,75 @@
+/* The number of threads never changes a bit: parameters, moments and scores after some steps, for an MLP and a CNN. */
+#include "support/small_net.h"
+
+static void same_for_all_threads(const char *text)
+{
+    static const int threads[] = {1, 2, 3, 4};
+    unsigned char *first[2] = {NULL, NULL};
+    for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+        struct small_net *net = small_net_open(text, NULL, 0, threads[t], DTYPE_F32, 1);
+        small_net_train(net, 5);
+        for (int moments = 0; moments < 2; moments++) {
+            struct kept *kept;
+            int count;
+            size_t bytes;
+            unsigned char *all = small_net_tensors(net, moments, &kept, &count, &bytes);
+            assert_true(count > 5 && bytes > 1000);
+            if (!first[moments]) {
+                first[moments] = all;
+                all = NULL;
+            } else {
+                const unsigned char *at = first[moments], *now = all;
+                for (int i = 0; i < count; i++) {
+                    size_t n = tensor_bytes(&kept[i].tensor);
+                    if (memcmp(at, now, n) != 0)
+                        fail_msg("%s differs between 1 and %d threads", kept[i].name, threads[t]);
+                    at += n;
+                    now += n;
+                }
+            }
+            free(all);
+            free(kept);
+        }
+        small_net_close(net);
+    }
+    free(first[0]);
+    free(first[1]);
+}
+
+static void mlp(void **state)
+{
+    (void)state;
+    same_for_all_threads(SMALL_MLP);
+}
+
+static void cnn(void **state)
+{
+    (void)state;
+    same_for_all_threads(SMALL_CNN);
+}
+
+/* The same seed gives the same start; another one does not. */
+static void seeds(void **state)
+{
+    (void)state;
+    unsigned char *all[3];
+    static const uint64_t seed[3] = {1, 1, 2};
+    size_t bytes = 0;
+    for (int i = 0; i < 3; i++) {
+        struct small_net *net = small_net_open(SMALL_CNN, NULL, 0, 2, DTYPE_F32, seed[i]);
+        struct kept *kept;
+        int count;
+        all[i] = small_net_tensors(net, 0, &kept, &count, &bytes);
+        free(kept);
+        small_net_close(net);
+    }
+    assert_memory_equal(all[0], all[1], bytes);
+    assert_memory_not_equal(all[0], all[2], bytes);
+    for (int i = 0; i < 3; i++) free(all[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(seeds)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

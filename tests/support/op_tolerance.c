@@ -1,0 +1,126 @@
+/* How far an f32 result may be from the reference's.
+ *
+ * With u = eps / 2 the rounding of one operation, a running sum of L terms of size 1 and random sign has partial sums
+ * of size sqrt(i), i = 1 .. L, each rounded to a random u sqrt(i) / 2 or so: an error of about u L / 3 in the mean
+ * square, hence eps L beyond six deviations, for any order of summing (blocked and tree orders err less). Terms of one
+ * sign give partial sums of size i, an error of u L^1.5 / 3 on a result of size L, hence eps sqrt(L) relative. Where
+ * op.h promises sums in fp64 only the terms are rounded: eps sqrt(L). Inputs are of size 1 (op_values.c), rarely up to
+ * 5. */
+#include "op_harness.h"
+
+#include <float.h>
+#include <math.h>
+
+static double largest(const double *v, int64_t n)
+{
+    double most = 0;
+    for (int64_t i = 0; v && i < n; i++) most = fmax(most, fabs(v[i]));
+    return most;
+}
+
+/* Terms in the sums of a product. */
+static double product_terms(const struct op_desc *d)
+{
+    const struct tensor *w = &d->arg[1], *dy = &d->arg[1];
+    if (d->kind == OP_LINEAR || d->kind == OP_CONV) return (double)tensor_row(w) + 1;
+    if (d->kind == OP_LINEAR_DATA || d->kind == OP_CONV_DATA) return (double)tensor_count(w) / (double)w->dim[1];
+    return (double)(dy->dim[0] * tensor_area(dy));
+}
+
+static struct op_room room(double eps_absolute, double eps_relative)
+{
+    return (struct op_room){.absolute = FLT_EPSILON * eps_absolute, .relative = FLT_EPSILON * eps_relative};
+}
+
+static struct op_room norm_room(const struct op_case *c, const struct op_values *in, const struct op_values *truth,
+                                int arg)
+{
+    const struct op_desc *d = &c->desc;
+    int64_t channels = d->arg[0].dim[1];
+    double per_channel = (double)tensor_count(&d->arg[0]) / (double)channels;
+    const double *spread = d->kind == OP_NORM ? truth->arg[4] : d->kind == OP_NORM_BACK ? in->arg[4] : NULL;
+    /* run_var is 0.25 or more, so 1 / sqrt(run_var) at most 2 */
+    double invstd = spread ? largest(spread, channels) : 2, gamma = largest(in->arg[1], channels);
+    if (d->kind == OP_NORM && arg < 7) return room(4, 4);
+    /* x and mean are up to 8 and more, so their difference errs by that */
+    double x = largest(in->arg[0], tensor_count(&d->arg[0]));
+    if (d->kind != OP_NORM_BACK) return room(4 * (1 + x * gamma * invstd), 4);
+    double v = invstd * (x + largest(in->arg[3], channels));
+    if (arg >= 7) return room(4 * (1 + v) * sqrt(per_channel), 4);
+    return room(4 * gamma * invstd * (4 + v * v), 4);
+}
+
+/* A cosine is a sum of D products of unit vectors: its error is some eps, growing at most as sqrt(D) / 4. Scores have
+ * that times scale; grad = softmax / B the same again, relative; de = (projection of sum_c scale grad p) / ||e|| sums
+ * errors of components of size 1 / sqrt(D), at most 4 times that. dp sums over samples what components of z carry.
+ * These are bounds; errors of random sign stay well below, so that a fraction of them (the divisors) is asked for. */
+static struct op_room hff_room(const struct op_case *c, const struct op_values *in, int arg)
+{
+    const struct op_desc *d = &c->desc;
+    double batch = (double)d->arg[0].dim[0], width = (double)d->arg[0].dim[1], classes = (double)d->arg[1].dim[0];
+    double scale = exp(in->arg[2][0]), cosine = 6 + sqrt(width) / 4, score = scale * cosine * 2; /* in eps */
+    double slope = d->attr.hff.loss == HFF_LOSS_PAIRWISE ? classes : 2; /* sum of |dL/ds| of a sample, at most */
+    double share = slope * scale * (score + 8) / (double)d->attr.hff.global_batch, part = fmin(1, 4 / sqrt(width));
+    if (d->arg[arg].dtype == DTYPE_F64) return room(slope * batch * (score + cosine), 8); /* metrics */
+    if (arg == (d->kind == OP_HFF ? 6 : 5)) return room(score, 4);
+    if (arg == 8) return room(share * part * sqrt(batch) / 8, 0);
+    if (arg == 9) return room(share * sqrt(batch) / 4, 0);
+    struct op_room de = room(share * part / 4, 0);
+    de.width = d->arg[0].dim[1];
+    return de;
+}
+
+static double pool_terms(const struct op_desc *d)
+{
+    double kernel = d->attr.pool.kernel;
+    if (d->kind == OP_APOOL || d->kind == OP_APOOL_BACK)
+        return ceil((double)tensor_area(&d->arg[0]) / (double)tensor_area(&d->arg[1])) + 4;
+    if (d->kind == OP_POOL && d->attr.pool.kind == POOL_MAX) return 0;
+    return kernel * kernel;
+}
+
+struct op_room op_room(const struct op_case *c, const struct op_values *in, const struct op_values *truth, int arg)
+{
+    const struct op_desc *d = &c->desc;
+    if (d->arg[arg].dtype != DTYPE_F32 && d->arg[arg].dtype != DTYPE_F64) return room(0, 0);
+    if (c->data & DATA_LATCHED) return room(0, 0);
+    switch (d->kind) {
+    case OP_REORDER:
+    case OP_CLAMP: break;
+    case OP_LINEAR:
+    case OP_LINEAR_DATA:
+    case OP_LINEAR_WEIGHT:
+    case OP_CONV:
+    case OP_CONV_DATA:
+    case OP_CONV_WEIGHT: return room(8 + 1.5 * product_terms(d), 4);
+    case OP_NORM:
+    case OP_NORM_EVAL:
+    case OP_NORM_BACK: return norm_room(c, in, truth, arg);
+    case OP_ACT:
+    case OP_ACT_BACK: return room(0, 2);
+    case OP_POOL:
+    case OP_POOL_BACK:
+    case OP_APOOL:
+    case OP_APOOL_BACK: return room(pool_terms(d), 2);
+    case OP_UNIT: return room(0, 4 + sqrt((double)tensor_row(&d->arg[0])));
+    case OP_HFF:
+    case OP_HFF_EVAL: return hff_room(c, in, arg);
+    case OP_GRAD_NORM: return (struct op_room){.relative = 1e-12}; /* fp64 */
+    case OP_ADAMW:
+    case OP_SGD: return room(4, 4);
+    case OP_RETRACT: return room(0, 4 + sqrt((double)d->arg[0].dim[d->arg[0].rank - 1]));
+    case OP_KINDS: break;
+    }
+    return room(0, 0);
+}
+
+double op_tolerance(struct op_room *room_of, const struct op_values *in, int64_t at, double value)
+{
+    int64_t width = room_of->width;
+    if (width > 0 && at % width == 0) {
+        double squares = 0;
+        for (int64_t i = at; i < at + width; i++) squares += in->arg[0][i] * in->arg[0][i];
+        room_of->shrink = sqrt(squares) <= 1e-6 ? 0 : 1 / sqrt(squares);
+    }
+    return room_of->absolute * (width > 0 ? room_of->shrink : 1) + room_of->relative * fabs(value);
+}

@@ -1,0 +1,168 @@
+/* Random inputs for an op, from its row in the table; what a row cannot say about an argument stands here. */
+#include "op_harness.h"
+
+#include "base/philox.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t case_seed(const struct op_case *c)
+{
+    char text[1024];
+    uint64_t hash = 14695981039346656037u;
+    if (c->seed) return c->seed;
+    op_text(&c->desc, text, sizeof text);
+    for (const char *s = text; *s; s++) hash = (hash ^ (unsigned char)*s) * 1099511628211u;
+    return hash;
+}
+
+/* Numbers that f32 holds exactly, so that f32 and f64 start from the same ones. */
+static double single(double v)
+{
+    return (double)(float)v;
+}
+
+static void fill_unit_rows(double *p, int64_t rows, int64_t width)
+{
+    for (int64_t r = 0; r < rows; r++, p += width) {
+        double squares = 0;
+        for (int64_t i = 0; i < width; i++) squares += p[i] * p[i];
+        for (int64_t i = 0; i < width; i++) p[i] = single(p[i] / sqrt(squares));
+    }
+}
+
+static void fill_positive(double *p, int64_t n)
+{
+    for (int64_t i = 0; p && i < n; i++) p[i] = single(0.25 + fabs(p[i]));
+}
+
+/* Inputs of act' away from its step at 0, where rounding alone would decide. */
+static void avoid_kink(const struct op_case *c, struct op_values *v)
+{
+    int64_t channels = c->desc.arg[0].dim[1], area = tensor_row(&c->desc.arg[0]) / channels;
+    for (int64_t i = 0; i < tensor_count(&c->desc.arg[0]); i++) {
+        int64_t ch = i / area % channels;
+        double slope = v->arg[1][ch] * v->arg[4][ch], u = slope * (v->arg[0][i] - v->arg[3][ch]) + v->arg[2][ch];
+        if (fabs(u) < 1e-3) v->arg[0][i] = single(v->arg[0][i] + 0.01 / slope);
+    }
+}
+
+static void fill_norm(const struct op_case *c, struct op_values *v)
+{
+    int64_t channels = c->desc.arg[0].dim[1], area = tensor_row(&c->desc.arg[0]) / channels;
+    fill_positive(v->arg[1], channels);
+    for (int64_t i = 0; i < channels; i++) { /* lest relu cut a channel off */
+        v->arg[2][i] = single(v->arg[2][i] / 4);
+        v->arg[3][i] = single(v->arg[3][i] / 4);
+    }
+    if (c->desc.kind == OP_NORM) fill_positive(v->arg[6], channels);
+    if (c->desc.kind != OP_NORM) fill_positive(v->arg[4], channels); /* run_var or invstd */
+    for (int64_t i = 0; c->desc.kind == OP_NORM && i < tensor_count(&c->desc.arg[0]); i++)
+        v->arg[0][i] = single(v->arg[0][i] + (double)(i / area % channels % 8)); /* means that differ */
+    if (c->desc.kind == OP_NORM_BACK) avoid_kink(c, v);
+}
+
+static void fill_labels(const struct op_case *c, struct op_values *v, struct rng *rng)
+{
+    const struct op_desc *d = &c->desc;
+    int64_t classes = d->arg[1].dim[0], width = d->arg[0].dim[1];
+    double *weight = v->arg[d->kind == OP_HFF ? 5 : 4];
+    for (int64_t b = 0; b < d->arg[0].dim[0]; b++) {
+        v->arg[3][b] = rng_below(rng, (uint32_t)classes);
+        weight[b] = 1;
+        if (d->kind == OP_HFF) v->arg[4][b] = c->data & DATA_MIXUP ? rng_below(rng, (uint32_t)classes) : v->arg[3][b];
+        if (c->data & DATA_MIXUP) weight[b] = b % 5 == 4 ? 0.5 : rng_uniform(rng);
+        if (c->data & DATA_PADDING && b % 3 == 2) {
+            weight[b] = 0;
+            v->arg[3][b] = 1 << 30;
+        }
+        if (c->data & DATA_DEAD && b % 4 == 1)
+            for (int64_t i = 0; i < width; i++) v->arg[0][b * width + i] = b % 8 == 1 ? 0 : single(1e-8);
+    }
+}
+
+static void fill_hff(const struct op_case *c, struct op_values *v, struct rng *rng)
+{
+    const struct tensor *p = &c->desc.arg[1];
+    for (int64_t i = 0; i < tensor_count(&c->desc.arg[0]); i++) v->arg[0][i] *= 3;
+    fill_unit_rows(v->arg[1], p->dim[0] * p->dim[1], p->dim[2]);
+    v->arg[2][0] = single(log(c->scale > 0 ? c->scale : 16));
+    fill_labels(c, v, rng);
+}
+
+static void fill_hyper(const struct op_case *c, struct op_values *v)
+{
+    for (int i = 0; i < op_table[c->desc.kind].args; i++) {
+        const char *name = op_table[c->desc.kind].arg[i].name;
+        if (strcmp(name, "hyper") == 0) memcpy(v->arg[i], (double[HYPERS]){0.05, 0.3, 0.2, 17}, sizeof(double[HYPERS]));
+        if (strcmp(name, "norm") == 0)
+            memcpy(v->arg[i], (double[NORMS]){3, 4, 0.75, c->data & DATA_LATCHED ? 5 : 0}, sizeof(double[NORMS]));
+    }
+    if (c->desc.kind == OP_ADAMW) fill_positive(v->arg[3], tensor_count(&c->desc.arg[3]));
+    if (c->data & DATA_NOT_FINITE) v->arg[0][tensor_count(&c->desc.arg[0]) / 2] = INFINITY;
+}
+
+static void fill_place(const struct op_case *c, struct op_values *v, struct rng *rng)
+{
+    int places = c->desc.attr.pool.kernel * c->desc.attr.pool.kernel;
+    for (int64_t i = 0; v->arg[0] && i < tensor_count(&c->desc.arg[0]); i++)
+        v->arg[0][i] = rng_below(rng, (uint32_t)places);
+}
+
+static void fill_special(const struct op_case *c, struct op_values *v, struct rng *rng)
+{
+    switch (c->desc.kind) {
+    case OP_NORM:
+    case OP_NORM_EVAL:
+    case OP_NORM_BACK: fill_norm(c, v); return;
+    case OP_POOL_BACK: fill_place(c, v, rng); return;
+    case OP_HFF:
+    case OP_HFF_EVAL: fill_hff(c, v, rng); return;
+    case OP_GRAD_NORM:
+    case OP_ADAMW:
+    case OP_SGD:
+    case OP_RETRACT:
+    case OP_CLAMP: fill_hyper(c, v); return;
+    case OP_REORDER:
+    case OP_LINEAR:
+    case OP_LINEAR_DATA:
+    case OP_LINEAR_WEIGHT:
+    case OP_CONV:
+    case OP_CONV_DATA:
+    case OP_CONV_WEIGHT:
+    case OP_ACT:
+    case OP_ACT_BACK:
+    case OP_POOL:
+    case OP_APOOL:
+    case OP_APOOL_BACK:
+    case OP_UNIT:
+    case OP_KINDS: return;
+    }
+}
+
+void values_make(const struct op_case *c, struct op_values *v)
+{
+    const struct op_desc *d = &c->desc;
+    struct rng rng;
+    rng_open(&rng, case_seed(c), RNG_TEST, 0, 0);
+    memset(v, 0, sizeof *v);
+    for (int a = 0; a < op_table[d->kind].args; a++) {
+        int64_t n = tensor_count(&d->arg[a]);
+        if (d->arg[a].rank == 0) continue;
+        v->arg[a] = calloc((size_t)n, sizeof(double));
+        for (int64_t i = 0; i < n && op_table[d->kind].arg[a].access & ARG_IN; i++)
+            v->arg[a][i] =
+                d->arg[a].dtype == DTYPE_I64 || c->data & DATA_TIES ? rng_below(&rng, 4) : single(rng_normal(&rng));
+    }
+    fill_special(c, v, &rng);
+}
+
+void values_free(struct op_values *v)
+{
+    for (int a = 0; a < OP_ARGS; a++) {
+        free(v->arg[a]);
+        free(v->raw[a]);
+    }
+    memset(v, 0, sizeof *v);
+}

@@ -1,0 +1,124 @@
+/* Small nets for tests: an engine made from config text, with random batches. */
+#ifndef TESTS_SUPPORT_SMALL_NET_H
+#define TESTS_SUPPORT_SMALL_NET_H
+
+#include "base/philox.h"
+#include "train/setup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#undef fail /* cmocka's macro; ours is a function of base/status.h */
+#undef fail_msg
+#define fail_msg(...)                                                                                                  \
+    do {                                                                                                               \
+        print_error("ERROR: " __VA_ARGS__);                                                                            \
+        print_error("\n");                                                                                             \
+        _fail(__FILE__, __LINE__);                                                                                     \
+    } while (0)
+
+struct small_net {
+    struct setup setup;
+    struct batch batch;
+    int64_t sample;
+};
+
+#define SMALL_OK(expr)                                                                                                 \
+    do {                                                                                                               \
+        if ((expr) != HFF_OK) fail_msg("%s: %s", #expr, hff_error_message());                                          \
+    } while (0)
+
+/* Config text for (1, 12, 12) images of 5 classes. */
+#define SMALL_MLP                                                                                                      \
+    "run: {batch: 24, slices: 4, backend: cpu}\n"                                                                      \
+    "net: {stages: [{linear: {units: 40}}, {linear: {units: 33}}, {linear: {units: 20, norm: batch}}]}\n"
+#define SMALL_CNN                                                                                                      \
+    "run: {batch: 24, slices: 4, backend: cpu}\n"                                                                      \
+    "net: {stages: [{conv: {channels: 16, pool: {max: 2}}}, {conv: {channels: 20, norm: none, stride: 2}}, {conv: "    \
+    "{channels: 18}}]}\n"                                                                                              \
+    "objective: {prototypes: {per_class: 2}, learn_scale: true, head: {aux: 24, aux_act: relu, grid: 2}}\n"
+
+static inline struct small_net *small_net_open(const char *text, const char *const *sets, int set_count, int threads,
+                                               enum dtype real, uint64_t seed)
+{
+    struct small_net *net = calloc(1, sizeof *net);
+    struct shape input = {3, {1, 12, 12}};
+    assert_non_null(net);
+    SMALL_OK(config_parse(&net->setup.config, config_tables, "test", text, sets, set_count));
+    SMALL_OK(setup_options(&net->setup));
+    SMALL_OK(net_build(&net->setup.net, config_at(config_root(net->setup.config), "net"), &input));
+    SMALL_OK(backend_open(net->setup.run.backend, threads, &net->setup.backend));
+    struct engine_options options = {.config = net->setup.config,
+                                     .net = net->setup.net,
+                                     .backend = net->setup.backend,
+                                     .real = real,
+                                     .classes = 5,
+                                     .batch = net->setup.run.batch,
+                                     .slices = net->setup.run.slices,
+                                     .total_steps = 20};
+    SMALL_OK(engine_open(&net->setup.engine, &options));
+    SMALL_OK(engine_bind(net->setup.engine));
+    SMALL_OK(engine_init(net->setup.engine, seed));
+    int b = net->setup.run.batch;
+    net->sample = shape_count(&input);
+    net->batch = (struct batch){.size = b, .real = b};
+    net->batch.images = calloc((size_t)b * (size_t)net->sample, sizeof(float));
+    net->batch.y1 = calloc((size_t)b, sizeof(int32_t));
+    net->batch.y2 = calloc((size_t)b, sizeof(int32_t));
+    net->batch.weight = calloc((size_t)b, sizeof(float));
+    return net;
+}
+
+static inline void small_net_close(struct small_net *net)
+{
+    free(net->batch.images);
+    free(net->batch.y1);
+    free(net->batch.y2);
+    free(net->batch.weight);
+    setup_close(&net->setup);
+    free(net);
+}
+
+/* Fills the batch with random images and labels of step number. */
+static inline void small_net_draw(struct small_net *net, int number)
+{
+    struct rng rng;
+    rng_open(&rng, 7, RNG_TEST, (uint64_t)number, 0);
+    for (int i = 0; i < net->batch.size; i++) {
+        net->batch.y1[i] = (int32_t)rng_below(&rng, 5);
+        net->batch.y2[i] = (int32_t)rng_below(&rng, 5);
+        net->batch.weight[i] = 0.5f + 0.5f * rng_uniform(&rng);
+        for (int64_t k = 0; k < net->sample; k++) net->batch.images[i * net->sample + k] = (float)rng_normal(&rng);
+    }
+}
+
+static inline void small_net_train(struct small_net *net, int steps)
+{
+    for (int s = 0; s < steps; s++) {
+        small_net_draw(net, s);
+        SMALL_OK(engine_step(net->setup.engine, &net->batch));
+    }
+}
+
+/* All kept tensors (moments: the optimizer's) in one block of malloc'ed memory; *kept their descriptions, *count how
+ * many. */
+static inline unsigned char *small_net_tensors(struct small_net *net, int moments, struct kept **kept, int *count,
+                                               size_t *bytes)
+{
+    *count = engine_kept(net->setup.engine, moments, NULL);
+    *kept = calloc((size_t)*count + 1, sizeof **kept);
+    engine_kept(net->setup.engine, moments, *kept);
+    *bytes = 0;
+    for (int i = 0; i < *count; i++) *bytes += tensor_bytes(&(*kept)[i].tensor);
+    unsigned char *all = malloc(*bytes + 1), *at = all;
+    for (int i = 0; i < *count; i++) {
+        SMALL_OK(engine_read(net->setup.engine, &(*kept)[i], at));
+        at += tensor_bytes(&(*kept)[i].tensor);
+    }
+    return all;
+}
+
+#endif

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Everything that a change must pass: builds (release, sanitizers), all tests, both ways.  tools/check.sh [--full]
+# --full adds the fuzz targets (a minute each). Safe to run again.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. tools/packages.sh
+full=0
+[ "${1:-}" = "--full" ] && full=1
+begin=$SECONDS
+jobs=$(nproc)
+out="${HFF_CHECK_DIR:-build-check}"
+export LC_ALL="${LC_ALL:-C.UTF-8}"
+
+run_tests() { # DIR [ctest options]
+    local dir="$1"
+    shift
+    (cd "$dir" && ctest --output-on-failure -j "$jobs" "$@")
+}
+
+fuzz() { # NAME SECONDS
+    local sources
+    sources=$(ls src/host/base/*.c src/host/config/*.c src/host/data/*.c src/host/tensor/*.c src/host/train/safetensors.c src/host/backend/activation.c)
+    mkdir -p "$out/fuzz/$1.corpus"
+    clang -g -O1 -std=c11 -D_GNU_SOURCE -Iinclude -Isrc/host -fsanitize=fuzzer,address,undefined "tests/fuzz/$1.c" $sources \
+        -ljansson -lyaml -lz -lm -lpthread -o "$out/fuzz/$1" &&
+        "$out/fuzz/$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -verbosity=0 -artifact_prefix="$out/fuzz/" "$out/fuzz/$1.corpus"
+}
+
+step "packages" install_packages $BUILD_PACKAGES $TEST_PACKAGES
+step "configure, release" cmake -S . -B "$out/release" -G Ninja --log-level=WARNING
+step "build, release" ninja -C "$out/release" --quiet
+step "tests, release" run_tests "$out/release"
+step "configure, sanitizers" cmake -S . -B "$out/sanitize" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHFF_SANITIZE=ON --log-level=WARNING
+step "build, sanitizers" ninja -C "$out/sanitize" --quiet
+step "tests, sanitizers" run_tests "$out/sanitize"
+if [ "$full" = 1 ]; then
+    step "packages for fuzzing" install_packages clang libclang-rt-14-dev
+    for target in tests/fuzz/*.c; do
+        step "fuzz $(basename "$target" .c)" fuzz "$(basename "$target" .c)" 60
+    done
+fi
+echo "OK: all checks passed in $((SECONDS - begin)) s"

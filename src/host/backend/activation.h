@@ -9,7 +9,8 @@
 /* clang-format off */
 #define ACTIVATIONS(X)                                                                                                 \
     X(NONE, "none", v, 1)                                                                                              \
-    X(RELU, "relu", v < 0 ? 0 : v, v > 0 ? 1 : 0)
+    X(RELU, "relu", v < 0 ? 0 : v, v > 0 ? 1 : 0)                                                                      \
+    X(LEAKY_RELU, "leaky_relu", v < 0 ? (REAL)0.01 * v : v, v > 0 ? 1 : (REAL)0.01)
 /* clang-format on */
 
 enum act {

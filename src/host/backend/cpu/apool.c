@@ -13,6 +13,7 @@ struct apool_run {
     const struct apool_op *op;
     const float *from;
     float *to;
+    double *sums; /* of one row of y, for each thread */
 };
 
 struct sizes {
@@ -29,37 +30,45 @@ INLINE int64_t window_end(int64_t i, int64_t size, int64_t a)
     return ((i + 1) * size + a - 1) / a;
 }
 
-/* Sums are f64 where lanes are vectors; one channel alone is as well, the plain way. */
-INLINE void average(int lanes, const struct sizes *s, int64_t i, int64_t j, const float *x, float *y)
+/* The sum of a run of positions is added to lane[], in f64. */
+INLINE void add_run(int lanes, const float *x, int64_t count, double *lane)
+{
+    if (lanes == 1) {
+        for (int64_t c = 0; c < count; c++) lane[0] += x[c];
+        return;
+    }
+    quad64 sum[QUADS];
+#pragma GCC unroll 4
+    for (int q = 0; q < lanes / 4; q++) sum[q] = *(const quad64 *)(lane + 4 * q);
+    for (int64_t c = 0; c < count; c++) add_f64(lanes, sum, x + c * lanes);
+    store_f64(lanes, lane, sum);
+}
+
+/* Row i of y. x is read row by row, in one straight run; sums has room for all of i's windows. */
+INLINE void average_row(int lanes, const struct sizes *s, int64_t i, const float *x, double *sums, float *y)
 {
     int64_t top = window_first(i, s->height, s->rows), bottom = window_end(i, s->height, s->rows);
-    int64_t left = window_first(j, s->width, s->columns), right = window_end(j, s->width, s->columns);
-    double scale = 1 / (double)((bottom - top) * (right - left)), lane[LANES];
-    quad64 sum[QUADS];
-    zero_f64(lanes, sum);
-    lane[0] = 0;
+    memset(sums, 0, sizeof(double) * (size_t)(s->columns * lanes));
     for (int64_t r = top; r < bottom; r++)
-        for (int64_t c = left; c < right; c++) {
-            if (lanes == 1)
-                lane[0] += x[r * s->width + c];
-            else
-                add_f64(lanes, sum, x + (r * s->width + c) * lanes);
+        for (int64_t j = 0; j < s->columns; j++) {
+            int64_t left = window_first(j, s->width, s->columns), right = window_end(j, s->width, s->columns);
+            add_run(lanes, x + (r * s->width + left) * lanes, right - left, sums + j * lanes);
         }
-    if (lanes > 1) store_f64(lanes, lane, sum);
-    for (int l = 0; l < lanes; l++) y[l] = (float)(lane[l] * scale);
+    for (int64_t j = 0; j < s->columns; j++) {
+        int64_t left = window_first(j, s->width, s->columns), right = window_end(j, s->width, s->columns);
+        double scale = 1 / (double)((bottom - top) * (right - left));
+#pragma omp simd
+        for (int l = 0; l < lanes; l++) y[j * lanes + l] = (float)(sums[j * lanes + l] * scale);
+    }
 }
 
-INLINE void apool_plane(int lanes, const struct sizes *s, const float *x, float *y)
+CPU_SIMD static void forward_plane(int lanes, const struct sizes *s, const float *x, double *sums, float *y)
 {
-    for (int64_t i = 0; i < s->rows; i++)
-        for (int64_t j = 0; j < s->columns; j++, y += lanes) average(lanes, s, i, j, x, y);
-}
-
-CPU_SIMD static void forward_plane(int lanes, const struct sizes *s, const float *x, float *y)
-{
-#define CALL(lanes_) apool_plane(lanes_, s, x, y)
-    EACH_LANES(lanes, CALL)
+    for (int64_t i = 0; i < s->rows; i++, y += s->columns * lanes) {
+#define CALL(lanes_) average_row(lanes_, s, i, x, sums, y)
+        EACH_LANES(lanes, CALL)
 #undef CALL
+    }
 }
 
 /* What row i of dy gives to a row of dx in its windows. */
@@ -90,6 +99,12 @@ CPU_SIMD static void back_plane(int lanes, const struct sizes *s, const float *d
     }
 }
 
+/* f64 values that a thread keeps: in forward, a row of y's in all lanes. */
+static size_t sums_of(const struct op_desc *desc)
+{
+    return desc->kind == OP_APOOL ? (size_t)desc->arg[1].dim[3] * LANES : 0;
+}
+
 static void apool_task(void *context, int task, int thread)
 {
     const struct apool_run *run = context;
@@ -100,19 +115,18 @@ static void apool_task(void *context, int task, int thread)
     struct sizes sizes = {x->dim[2], x->dim[3], y->dim[2], y->dim[3]};
     int64_t first = cut_start(&planes->cut, task);
     int64_t x_step = tensor_area(x) * planes->lanes, y_step = tensor_area(y) * planes->lanes;
-    (void)thread;
+    double *sums = run->sums + (size_t)thread * sums_of(desc);
     for (int64_t i = first; i < first + cut_length(&planes->cut, task); i++)
         if (back)
             back_plane(planes->lanes, &sizes, run->from + i * y_step, run->to + i * x_step);
         else
-            forward_plane(planes->lanes, &sizes, run->from + i * x_step, run->to + i * y_step);
+            forward_plane(planes->lanes, &sizes, run->from + i * x_step, sums, run->to + i * y_step);
 }
 
 static hff_status apool_run(struct cpu_op *base, struct team *team, void *const *args, void *workspace)
 {
     const struct apool_op *op = (const struct apool_op *)base;
-    struct apool_run run = {op, args[0], args[1]};
-    (void)workspace;
+    struct apool_run run = {op, args[0], args[1], workspace};
     team_run(team, op->planes.cut.count, apool_task, &run);
     return HFF_OK;
 }
@@ -124,6 +138,7 @@ hff_status cpu_apool_create(struct cpu_backend *backend, const struct op_desc *d
     struct apool_op *op = cpu_op_new(backend, desc, sizeof *op);
     if (!op) return HFF_E_MEMORY;
     op->planes = planes;
+    op->base.workspace = (size_t)backend->base.threads * sums_of(desc) * sizeof(double);
     op->base.run = apool_run;
     *out = &op->base;
     return HFF_OK;

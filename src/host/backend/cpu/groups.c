@@ -80,6 +80,13 @@ static void copy_plain(const struct groups *groups, int group, const struct chun
     }
 }
 
+const float *chunk_ahead(const struct groups *groups, int group, int slice, int64_t i, const void *data)
+{
+    if (!groups->blocked || i < 0 || i >= groups->chunks) return NULL;
+    struct chunk chunk = chunk_at(groups, slice, i);
+    return lines_in_place(groups, group, &chunk, data);
+}
+
 float *chunk_get(const struct groups *groups, int group, const struct chunk *chunk, const void *data, float *space)
 {
     if (groups->blocked) return lines_in_place(groups, group, chunk, data);

@@ -37,6 +37,8 @@ hff_status groups_same(const struct tensor *a, const struct tensor *b);
 struct chunk chunk_at(const struct groups *groups, int slice, int64_t i);
 /* Channels of a group; the other lanes are padding. */
 int group_channels(const struct groups *groups, int group);
+/* Where chunk i of a slice begins, to ask for it early (chunks of a group lie far apart): NULL where it is a copy or there is none. */
+const float *chunk_ahead(const struct groups *groups, int group, int slice, int64_t i, const void *data);
 /* The chunk's lines: in place, or copied to space (CHUNK lines). */
 float *chunk_get(const struct groups *groups, int group, const struct chunk *chunk, const void *data, float *space);
 /* Where to write a chunk's lines: in place or to space; then chunk_put, which also zeroes padding lanes. */

@@ -48,6 +48,12 @@ INLINE void store_f64(int lanes, double *to, const quad64 *acc)
     for (int q = 0; q < lanes / 4; q++) *(quad64 *)(to + 4 * q) = acc[q];
 }
 
+/* Asks for n floats that a two-dimensional pattern is about to use: the processor itself foresees only straight runs. */
+INLINE void foresee(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + i);
+}
+
 /* The sum of squares of n floats, in an order that depends on n only. */
 INLINE double sum_squares(const float *x, int64_t n)
 {

@@ -37,7 +37,8 @@ struct norm_run {
     char *workspace;
 };
 
-INLINE void moments_lanes(int lanes, const float *x, int64_t lines, struct moments *out)
+/* ahead: lines that are wanted next, or NULL; memory is idle in the second pass. */
+INLINE void moments_lanes(int lanes, const float *x, const float *ahead, int64_t lines, struct moments *out)
 {
     quad64 sum[QUADS], mean[QUADS];
     zero_f64(lanes, sum);
@@ -46,7 +47,9 @@ INLINE void moments_lanes(int lanes, const float *x, int64_t lines, struct momen
 #pragma GCC unroll 4
     for (int q = 0; q < lanes / 4; q++) mean[q] = sum[q] * scale;
     zero_f64(lanes, sum);
+    if (!ahead) ahead = x;
     for (int64_t i = 0; i < lines; i++) {
+        __builtin_prefetch(ahead + i * lanes);
 #pragma GCC unroll 4
         for (int q = 0; q < lanes / 4; q++) {
             quad64 d = QUAD64(x + i * lanes + 4 * q) - mean[q];
@@ -58,17 +61,18 @@ INLINE void moments_lanes(int lanes, const float *x, int64_t lines, struct momen
     store_f64(lanes, out->m2, sum);
 }
 
-CPU_SIMD static void moments_lines(int lanes, const float *x, int64_t lines, struct moments *out)
+CPU_SIMD static void moments_lines(int lanes, const float *x, const float *ahead, int64_t lines, struct moments *out)
 {
     if (lanes == 16)
-        moments_lanes(16, x, lines, out);
+        moments_lanes(16, x, ahead, lines, out);
     else
-        moments_lanes(8, x, lines, out);
+        moments_lanes(8, x, ahead, lines, out);
 }
 
-static void moments_join(struct moments *into, const struct moments *from)
+CPU_SIMD static void moments_join(struct moments *into, const struct moments *from)
 {
     double count = into->count + from->count, share = from->count / count, weight = into->count * share;
+#pragma omp simd
     for (int l = 0; l < LANES; l++) {
         double delta = from->mean[l] - into->mean[l];
         into->mean[l] += delta * share;
@@ -87,7 +91,8 @@ static void group_moments(const struct norm_run *run, int group, struct room *ro
         room->slice[s] = (struct moments){0};
         for (int64_t i = 0; i < groups->chunks; i++) {
             struct chunk chunk = chunk_at(groups, s, i);
-            moments_lines(groups->lanes, chunk_get(groups, group, &chunk, run->x, room->in), chunk.count, &part);
+            const float *x = chunk_get(groups, group, &chunk, run->x, room->in);
+            moments_lines(groups->lanes, x, chunk_ahead(groups, group, s, i + 1, run->x), chunk.count, &part);
             moments_join(&room->slice[s], &part);
         }
     }

@@ -99,8 +99,9 @@ CPU_SIMD static void dx_lines(enum act act, int lanes, const struct norm_lanes *
 #undef CALL
 }
 
-static void sums_join(struct sums *into, const struct sums *from)
+CPU_SIMD static void sums_join(struct sums *into, const struct sums *from)
 {
+#pragma omp simd
     for (int l = 0; l < LANES; l++) {
         into->g[l] += from->g[l];
         into->gv[l] += from->gv[l];

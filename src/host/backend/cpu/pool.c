@@ -63,7 +63,8 @@ INLINE void average_position(int lanes, int kernel, int64_t width, const float *
 
 INLINE void pool_plane(int lanes, int max, int kernel, const struct window *w, const float *x, float *y, uint8_t *index)
 {
-    for (int64_t i = 0; i < w->out_height; i++)
+    for (int64_t i = 0; i < w->out_height; i++) {
+        if (i + 1 < w->out_height) foresee(x + ((i + 1) * w->stride * w->width) * lanes, w->stride * w->width * lanes);
         for (int64_t j = 0; j < w->out_width; j++, y += lanes) {
             const float *from = x + (i * w->width + j) * w->stride * lanes;
             if (!max)
@@ -72,6 +73,7 @@ INLINE void pool_plane(int lanes, int max, int kernel, const struct window *w, c
                 max_position(lanes, kernel, w->width, from, y, index);
             if (index) index += lanes;
         }
+    }
 }
 
 /* The usual window of 2 is a constant, so that the compiler unrolls it. */

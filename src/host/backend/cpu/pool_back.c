@@ -48,11 +48,14 @@ INLINE void back_position(int lanes, int kernel, int tiles, int64_t width, const
 INLINE void back_plane(int lanes, int kernel, int tiles, const struct window *w, const uint8_t *index, const float *dy,
                        float *dx)
 {
-    for (int64_t i = 0; i < w->out_height; i++)
+    for (int64_t i = 0; i < w->out_height; i++) {
+        if (tiles && i + 1 < w->out_height)
+            foresee(dx + ((i + 1) * w->stride * w->width) * lanes, w->stride * w->width * lanes);
         for (int64_t j = 0; j < w->out_width; j++, dy += lanes) {
             back_position(lanes, kernel, tiles, w->width, index, dy, dx + (i * w->width + j) * w->stride * lanes);
             if (index) index += lanes;
         }
+    }
 }
 
 CPU_SIMD static void back_planes(int lanes, const struct window *w, const uint8_t *index, const float *dy, float *dx)

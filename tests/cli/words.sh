@@ -1,7 +1,7 @@
 # Every command as a person types it: help, version, wrong words, JSON that parses.
 . "$HFF_SOURCE_DIR/tests/support/cli.sh"
 tiny >tiny.yaml
-for command in "" help "help train" "train --help" "eval --help" "info --help" "config --help" --help; do
+for command in "" help "help train" "bench --help" "train --help" "eval --help" "info --help" "config --help" --help; do
     out=$("$hff" $command 2>/dev/null) || { echo "hff $command fails"; bad=1; }
     [ -n "$out" ] || { echo "hff $command prints nothing"; bad=1; }
 done
@@ -13,6 +13,8 @@ wants 2 "usage" "$hff" train a b
 wants 2 "wants a value" "$hff" train tiny.yaml --out
 wants 2 "choose one" "$hff" train tiny.yaml --resume --force
 wants 2 "--split" "$hff" eval x --split tets
+wants 2 "train, ops and data" "$hff" bench speed tiny.yaml
+wants 2 "--runs" "$hff" bench ops tiny.yaml --runs none
 wants 2 "--color" "$hff" info --color purple
 expect "config help prints keys" sh -c '"$0" config help | grep -q "checkpoint_every"' "$hff"
 expect "config help of a prefix" sh -c '"$0" config help optimizer | grep -q "weight_decay"' "$hff"
@@ -25,7 +27,8 @@ expect "dry run" sh -c '"$0" train tiny.yaml --dry-run | grep -q "together"' "$h
 for file in config.yaml environment.json log.jsonl model.safetensors result.json figures/accuracy.png figures/confusion.png; do
     [ -s "runs/tiny/$file" ] || { echo "runs/tiny/$file is missing"; bad=1; }
 done
-for json in "eval runs/tiny --json" "info --json" "info runs/tiny --json" "info tiny.yaml --json"; do
+for json in "eval runs/tiny --json" "info --json" "info runs/tiny --json" "info tiny.yaml --json" "bench train tiny.yaml --runs 2 --json" "bench ops tiny.yaml --runs 1 --json" \
+    "bench data tiny.yaml --runs 5 --json"; do
     "$hff" $json 2>/dev/null | python3 -c 'import json, sys; json.load(sys.stdin)' || { echo "hff $json is not JSON"; bad=1; }
 done
 python3 - <<'PY' || bad=1

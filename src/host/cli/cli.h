@@ -35,7 +35,7 @@ struct command {
     hff_status (*run)(const struct arguments *arguments);
 };
 
-extern const struct command command_train, command_eval, command_info, command_config;
+extern const struct command command_train, command_eval, command_info, command_config, command_bench;
 
 /* An option's value by name; NULL when it was not given. */
 const char *argument_of(const struct arguments *arguments, const char *name);

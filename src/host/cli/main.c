@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_train, &command_eval, &command_info, &command_config};
+static const struct command *const commands[] = {&command_train, &command_eval, &command_info, &command_config,
+                                                 &command_bench};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct option_row common_options[] = {

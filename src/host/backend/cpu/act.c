@@ -60,7 +60,8 @@ static void act_task(void *context, int task, int thread)
     (void)thread;
     act_floats(op->base.op.desc.attr.act.act, run->x + first, run->dy ? run->dy + first : NULL, run->out + first,
                count * op->groups.row);
-    if (op->groups.blocked && op->groups.channels % op->groups.lanes) zero_padding(&op->groups, run->out + first, count);
+    if (op->groups.blocked && op->groups.channels % op->groups.lanes)
+        zero_padding(&op->groups, run->out + first, count);
 }
 
 static hff_status act_run(struct cpu_op *base, struct team *team, void *const *args, void *workspace)

@@ -1,6 +1,5 @@
-/* apool and apool_back: adaptive average pooling; a task is a few planes. Output i of a covers [i H / a, ceil((i+1)
- * H / a)), so
- * input r lies in the outputs r a / H .. ((r+1) a - 1) / H, and backward adds these up row by row.
+/* apool and apool_back: adaptive average pooling; a task is a few planes. Output i of a covers [i H / a, ceil((i+1) H /
+ * a)), so input r lies in the outputs r a / H .. ((r+1) a - 1) / H, and backward adds these up row by row.
  * Bytes: apool reads x, writes y; apool_back reads dy, writes dx: 4 an element of x and 4 an element of y. */
 #include "planes.h"
 
@@ -38,8 +37,7 @@ INLINE void add_run(int lanes, const float *x, int64_t count, double *lane)
         return;
     }
     quad64 sum[QUADS];
-#pragma GCC unroll 4
-    for (int q = 0; q < lanes / 4; q++) sum[q] = *(const quad64 *)(lane + 4 * q);
+    load_f64(lanes, sum, lane);
     for (int64_t c = 0; c < count; c++) add_f64(lanes, sum, x + c * lanes);
     store_f64(lanes, lane, sum);
 }

@@ -1,6 +1,5 @@
 /* grad_norm: norms of a stage's gradients, the clipping factor, and the latch. Tasks are fixed chunks of the groups'
- * gradients;
- * the chunks' f64 sums are combined by the tree, group by group.
+ * gradients; the chunks' f64 sums are combined by the tree, group by group.
  * Bytes: reads every gradient once: 4 an element. */
 #include "cut.h"
 #include "lanes.h"
@@ -33,13 +32,13 @@ static void grad_task(void *context, int task, int thread)
     int group = 0, piece = task;
     (void)thread;
     for (; piece >= cut[group].count; group++) piece -= cut[group].count;
-    run->sum[task] = chunk_squares((const float *)run->args[group] + cut_start(&cut[group], piece), cut_length(&cut[group], piece));
+    run->sum[task] =
+        chunk_squares((const float *)run->args[group] + cut_start(&cut[group], piece), cut_length(&cut[group], piece));
 }
 
 static double group_squares(double *sum, int chunks)
 {
-    TREE(chunks, into, from)
-        sum[into] += sum[from];
+    TREE (chunks, into, from) sum[into] += sum[from];
     return chunks > 0 ? sum[0] : 0;
 }
 
@@ -47,7 +46,8 @@ static hff_status grad_run(struct cpu_op *base, struct team *team, void *const *
 {
     const struct grad_op *op = (const struct grad_op *)base;
     const double *hyper = args[GRAD_GROUPS];
-    double *norm = args[GRAD_GROUPS + 1], *sum = workspace, squares[2] = {0, 0}, clip = base->op.desc.attr.grad_norm.clip;
+    double *norm = args[GRAD_GROUPS + 1], *sum = workspace, squares[2] = {0, 0},
+           clip = base->op.desc.attr.grad_norm.clip;
     struct grad_run run = {op, args, sum};
     team_run(team, op->chunks, grad_task, &run);
     for (int group = 0; group < GRAD_GROUPS; sum += op->cut[group].count, group++)
@@ -64,7 +64,8 @@ hff_status cpu_grad_norm_create(struct cpu_backend *backend, const struct op_des
 {
     for (int group = 0; group < GRAD_GROUPS; group++)
         if (desc->arg[group].rank && desc->arg[group].dtype != DTYPE_F32)
-            return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s; use run.dtype: f32", dtype_name(desc->arg[group].dtype));
+            return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s; use run.dtype: f32",
+                        dtype_name(desc->arg[group].dtype));
     struct grad_op *op = cpu_op_new(backend, desc, sizeof *op);
     if (!op) return HFF_E_MEMORY;
     for (int group = 0; group < GRAD_GROUPS; group++) {

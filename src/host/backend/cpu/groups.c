@@ -57,15 +57,16 @@ static float *lines_in_place(const struct groups *groups, int group, const struc
     return plane + chunk->first * groups->lanes;
 }
 
-/* Copies between plain memory and lines. Runs of one channel inside a sample; with an area of 1 a line is such a
- * copy. */
-static void copy_plain(const struct groups *groups, int group, const struct chunk *chunk, float *data, float *lines, int put)
+/* Copies between plain memory and lines: runs of each channel inside a sample, or, with an area of 1, whole lines. */
+static void copy_plain(const struct groups *groups, int group, const struct chunk *chunk, float *data, float *lines,
+                       int put)
 {
     int channels = group_channels(groups, group);
     int64_t sample = chunk->sample, at = chunk->first, area = groups->area;
     for (int64_t done = 0; done < chunk->count;) {
         int64_t run = area - at < chunk->count - done ? area - at : chunk->count - done;
-        float *plane = data + sample * groups->row + (int64_t)group * groups->lanes * area + at, *line = lines + done * LANES;
+        float *plane = data + sample * groups->row + (int64_t)group * groups->lanes * area + at,
+              *line = lines + done * LANES;
         if (area == 1)
             memcpy(put ? plane : line, put ? line : plane, sizeof(float) * (size_t)channels);
         else if (put)

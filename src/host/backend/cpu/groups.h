@@ -1,11 +1,9 @@
 /* Channel groups: how ops that work channel by channel walk over an activation in any of its layouts.
  *
- * A group is a few channels (a block of LAYOUT_BLOCKED, else 16). A chunk is a run of positions (sample, row,
- * column) of one
- * group, short enough for the first-level cache, as lines of `lanes` floats one after the other: in LAYOUT_BLOCKED
- * it is the
- * memory itself, in other layouts a copy. Chunks are cut inside a slice and follow from the shape and the slice
- * alone. */
+ * A group is a few channels (a block of LAYOUT_BLOCKED, else 16). A chunk is a run of positions (sample, row, column)
+ * of one group, short enough for the first-level cache, as lines of `lanes` floats one after the other: in
+ * LAYOUT_BLOCKED it is the memory itself, in other layouts a copy. Chunks are cut inside a slice and follow from the
+ * shape and the slice alone. */
 #ifndef HFF_BACKEND_CPU_GROUPS_H
 #define HFF_BACKEND_CPU_GROUPS_H
 
@@ -18,15 +16,16 @@ enum { CHUNK = 256 /* positions: 16 KiB with 16 lanes */ };
 struct groups {
     int lanes, count; /* of a group; groups */
     int blocked;
-    int64_t samples;  /* of a slice, or of the batch */
+    int64_t samples; /* of a slice, or of the batch */
     int64_t channels, area;
-    int64_t row;      /* floats of a sample in memory */
-    int64_t chunks;   /* of a slice and group */
-    int64_t pieces;   /* chunks of a sample, blocked */
+    int64_t row;    /* floats of a sample in memory */
+    int64_t chunks; /* of a slice and group */
+    int64_t pieces; /* chunks of a sample, blocked */
 };
 
 struct chunk {
-    int64_t sample, first, count; /* first position, counted from that sample's first; a copied one may go on to the next */
+    int64_t sample, first,
+        count; /* first position, counted from that sample's first; a copied one may go on to the next */
 };
 
 /* HFF_E_CONFIG for what the cpu backend has no kernels for: another type than f32, other blocks than 8 and 16. */
@@ -37,7 +36,8 @@ hff_status groups_same(const struct tensor *a, const struct tensor *b);
 struct chunk chunk_at(const struct groups *groups, int slice, int64_t i);
 /* Channels of a group; the other lanes are padding. */
 int group_channels(const struct groups *groups, int group);
-/* Where chunk i of a slice begins, to ask for it early (chunks of a group lie far apart): NULL where it is a copy or there is none. */
+/* Where chunk i of a slice begins, to ask for it early, since chunks of a group lie far apart; NULL where it is a copy
+ * or there is none. */
 const float *chunk_ahead(const struct groups *groups, int group, int slice, int64_t i, const void *data);
 /* The chunk's lines: in place, or copied to space (CHUNK lines). */
 float *chunk_get(const struct groups *groups, int group, const struct chunk *chunk, const void *data, float *space);

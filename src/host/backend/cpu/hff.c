@@ -1,15 +1,12 @@
 /* hff and hff_eval: the HFF head, forward and backward together (METHOD.md 1.1-1.4).
  *
- * Phase 1, a task is a piece of a slice's samples: z, the product cos = z p^T, the rows (hff_row.c), the product dz
- * = dcos p, de.
- * Phase 2, linear_weight's own: dp = dcos^T z, its tiles added up over the slices by the tree. Phase 3: dp's
- * projection, row by
- * row. Samples' figures are kept and summed up at the end: slice by slice, then by the tree. hff_eval is phase 1 up
- * to the rows.
+ * Phase 1, a task is a piece of a slice's samples: z, the product cos = z p^T, the rows (hff_row.c), the product dz =
+ * dcos p, de. Phase 2, linear_weight's own: dp = dcos^T z, its tiles added up over the slices by the tree. Phase 3:
+ * dp's projection, row by row. Samples' figures are kept and summed up at the end: slice by slice, then by the tree.
+ * hff_eval is phase 1 up to the rows.
  *
- * Bytes besides the products' operands, for B samples: e twice, z written and read, de written and rewritten: 24 B
- * D; cos and
- * dcos 16 B C K; dp read and written, p read: 12 C K D. */
+ * Bytes besides the products' operands, for B samples: e twice, z written and read, de written and rewritten: 24 B D;
+ * cos and dcos 16 B C K; dp read and written, p read: 12 C K D. */
 #include "hff_row.h"
 #include "lanes.h"
 #include "tiles.h"
@@ -22,11 +19,11 @@ enum { PIECE = 32 /* samples: an AVX-512 product's rows twice over */ };
 struct hff_op {
     struct cpu_op base;
     int eval;
-    int64_t batch, samples, width, rows; /* samples of a slice; D; C K */
-    struct cut pieces;                   /* of a slice */
-    struct product *cos[2], *dz[2];      /* of a full piece, of a slice's short last one */
-    struct cpu_op *dp;                   /* linear_weight; NULL: not wanted */
-    struct cut projection;               /* dp's rows */
+    int64_t batch, samples, width, rows;                   /* samples of a slice; D; C K */
+    struct cut pieces;                                     /* of a slice */
+    struct product *cos[2], *dz[2];                        /* of a full piece, of a slice's short last one */
+    struct cpu_op *dp;                                     /* linear_weight; NULL: not wanted */
+    struct cut projection;                                 /* dp's rows */
     size_t z, dcos, figures, inner, threads, thread_bytes; /* places in the workspace */
     size_t thread_lengths, thread_scores, thread_product;  /* places in a thread's part, after its cosines */
 };
@@ -129,7 +126,8 @@ static void projection_task(void *context, int task, int thread)
     const struct cut *cut = &run->op->projection;
     int64_t width = run->op->width, first = cut_start(cut, task);
     (void)thread;
-    for (int64_t r = first; r < first + cut_length(cut, task); r++) project(run->dp + r * width, run->p + r * width, width, 1);
+    for (int64_t r = first; r < first + cut_length(cut, task); r++)
+        project(run->dp + r * width, run->p + r * width, width, 1);
 }
 
 static void figures_add(struct hff_figures *into, const struct hff_figures *from)
@@ -144,8 +142,7 @@ static void figures_sum(const struct hff_op *op, struct hff_figures *figures)
     int64_t samples = op->samples;
     for (int64_t b = 0; b < op->batch; b++)
         if (b % samples) figures_add(&figures[b - b % samples], &figures[b]);
-    TREE(op->base.op.desc.slices, into, from)
-        figures_add(&figures[into * samples], &figures[from * samples]);
+    TREE (op->base.op.desc.slices, into, from) figures_add(&figures[into * samples], &figures[from * samples]);
 }
 
 static struct hff_run run_of(const struct hff_op *op, void *const *args, char *workspace)
@@ -220,7 +217,8 @@ static hff_status weight_create(struct cpu_backend *backend, struct hff_op *op, 
 {
     struct op_desc desc = {.kind = OP_LINEAR_WEIGHT,
                            .slices = slices,
-                           .arg = {tensor_make2(DTYPE_F32, op->batch, op->width), tensor_make2(DTYPE_F32, op->batch, op->rows),
+                           .arg = {tensor_make2(DTYPE_F32, op->batch, op->width),
+                                   tensor_make2(DTYPE_F32, op->batch, op->rows),
                                    tensor_make2(DTYPE_F32, op->rows, op->width)}};
     return cpu_linear_weight_create(backend, &desc, &op->dp);
 }

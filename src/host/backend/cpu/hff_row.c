@@ -1,6 +1,5 @@
-/* The HFF head for one sample. What goes through all C K cosines is f32, what goes through C scores is f64: there
- * are few of
- * them, and differences of large logarithms. */
+/* The HFF head for one sample. What goes through all C K cosines is f32, what goes through C scores is f64: there are
+ * few of them, and differences of large logarithms. */
 #include "hff_row.h"
 
 #include <math.h>
@@ -40,7 +39,8 @@ void hff_scores(const struct hff_head *head, const float *cos, double *s, float 
 static double softmax_loss(const struct hff_head *head, const struct hff_sample *sample, const double *s, double *grad,
                            double *dmargin)
 {
-    double best = -INFINITY, sum = 0, even = head->smoothing / (double)head->classes, loss = 0, own = 1 - head->smoothing;
+    double best = -INFINITY, sum = 0, even = head->smoothing / (double)head->classes, loss = 0,
+           own = 1 - head->smoothing;
     memcpy(grad, s, sizeof *s * (size_t)head->classes);
     for (int i = 0; i < 2; i++) grad[sample->label[i]] -= head->scale * head->margin * sample->share[i];
     for (int64_t c = 0; c < head->classes; c++) best = fmax(best, grad[c]);
@@ -85,17 +85,20 @@ static double pairwise_loss(const struct hff_head *head, const struct hff_sample
     return loss;
 }
 
-double hff_loss(const struct hff_head *head, const struct hff_sample *sample, const double *s, double *grad, double *dmargin)
+double hff_loss(const struct hff_head *head, const struct hff_sample *sample, const double *s, double *grad,
+                double *dmargin)
 {
     static double (*const losses[])(const struct hff_head *, const struct hff_sample *, const double *, double *,
-                                    double *) = {[HFF_LOSS_SOFTMAX] = softmax_loss, [HFF_LOSS_PAIRWISE] = pairwise_loss};
+                                    double *) = {
+        [HFF_LOSS_SOFTMAX] = softmax_loss, [HFF_LOSS_PAIRWISE] = pairwise_loss};
     return losses[head->loss](head, sample, s, grad, dmargin);
 }
 
-void hff_figures(const struct hff_head *head, const struct hff_sample *sample, const float *cos, const double *s, double loss,
-                 struct hff_figures *figures)
+void hff_figures(const struct hff_head *head, const struct hff_sample *sample, const float *cos, const double *s,
+                 double loss, struct hff_figures *figures)
 {
-    int64_t label = sample->label[sample->share[1] > sample->share[0]], rows = head->classes * head->per_class, first = 0;
+    int64_t label = sample->label[sample->share[1] > sample->share[0]], rows = head->classes * head->per_class,
+            first = 0;
     int64_t own = label * head->per_class, after = own + head->per_class, winner = own;
     float other = -2;
     for (int64_t c = 1; c < head->classes; c++)

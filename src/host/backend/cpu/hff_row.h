@@ -29,10 +29,11 @@ struct hff_figures {
 void hff_scores(const struct hff_head *head, const float *cos, double *s, float *pi);
 
 /* The loss of scores s (C). Fills grad (C): its derivative by s; *dmargin: by scale, through the margin alone. */
-double hff_loss(const struct hff_head *head, const struct hff_sample *sample, const double *s, double *grad, double *dmargin);
+double hff_loss(const struct hff_head *head, const struct hff_sample *sample, const double *s, double *grad,
+                double *dmargin);
 
 /* Fills figures but for dscale. */
-void hff_figures(const struct hff_head *head, const struct hff_sample *sample, const float *cos, const double *s, double loss,
-                 struct hff_figures *figures);
+void hff_figures(const struct hff_head *head, const struct hff_sample *sample, const float *cos, const double *s,
+                 double loss, struct hff_figures *figures);
 
 #endif

@@ -1,14 +1,11 @@
 /* norm: a task is a group of channels. It computes the group's statistics and then normalises it, so the op has one
  * phase.
  *
- * Statistics: mean and squared deviations of each chunk, both while it is in the first-level cache and in f64,
- * joined in the
- * order of the chunks inside a slice and by the tree between slices (Chan, Golub, LeVeque 1979: pairwise updating).
- * That is
- * the two passes' accuracy for one reading of memory.
+ * Statistics: mean and squared deviations of each chunk, both while it is in the first-level cache and in f64, joined
+ * in the order of the chunks inside a slice and by the tree between slices (Chan, Golub, LeVeque 1979: pairwise
+ * updating). That is the two passes' accuracy for one reading of memory.
  * Bytes: reads x twice, writes y: 12 an element. The second reading goes backwards, so that it begins with what the
- * cache
- * still holds. */
+ * cache still holds. */
 #include "norm.h"
 
 #include <math.h>
@@ -40,25 +37,19 @@ struct norm_run {
 /* ahead: lines that are wanted next, or NULL; memory is idle in the second pass. */
 INLINE void moments_lanes(int lanes, const float *x, const float *ahead, int64_t lines, struct moments *out)
 {
-    quad64 sum[QUADS], mean[QUADS];
-    zero_f64(lanes, sum);
-    for (int64_t i = 0; i < lines; i++) add_f64(lanes, sum, x + i * lanes);
-    double scale = 1 / (double)lines;
-#pragma GCC unroll 4
-    for (int q = 0; q < lanes / 4; q++) mean[q] = sum[q] * scale;
-    zero_f64(lanes, sum);
+    quad64 mean[QUADS], m2[QUADS];
+    zero_f64(mean);
+    for (int64_t i = 0; i < lines; i++) add_f64(lanes, mean, x + i * lanes);
+    scale_f64(mean, 1 / (double)lines);
+    zero_f64(m2);
     if (!ahead) ahead = x;
     for (int64_t i = 0; i < lines; i++) {
         __builtin_prefetch(ahead + i * lanes);
-#pragma GCC unroll 4
-        for (int q = 0; q < lanes / 4; q++) {
-            quad64 d = QUAD64(x + i * lanes + 4 * q) - mean[q];
-            sum[q] += d * d;
-        }
+        add_deviations(lanes, m2, x + i * lanes, mean);
     }
     out->count = (double)lines;
     store_f64(lanes, out->mean, mean);
-    store_f64(lanes, out->m2, sum);
+    store_f64(lanes, out->m2, m2);
 }
 
 CPU_SIMD static void moments_lines(int lanes, const float *x, const float *ahead, int64_t lines, struct moments *out)
@@ -96,8 +87,7 @@ static void group_moments(const struct norm_run *run, int group, struct room *ro
             moments_join(&room->slice[s], &part);
         }
     }
-    TREE(slices, into, from)
-        moments_join(&room->slice[into], &room->slice[from]);
+    TREE (slices, into, from) moments_join(&room->slice[into], &room->slice[from]);
 }
 
 static void norm_statistics(const struct norm_run *run, int group, const struct moments *m, struct norm_lanes *n)

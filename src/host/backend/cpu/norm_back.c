@@ -1,6 +1,5 @@
 /* norm_back: a task is a group of channels, as in norm. With v = (x - mean) invstd and g = dy act'(gamma v + beta),
- * over the n
- * values of a channel: dbeta = sum g, dgamma = sum g v, dx = gamma invstd (g - dbeta / n - v dgamma / n).
+ * over the n values of a channel: dbeta = sum g, dgamma = sum g v, dx = gamma invstd (g - dbeta / n - v dgamma / n).
  *
  * Sums are f64: inside a slice in the order of the positions, between slices by the tree.
  * Bytes: reads x and dy twice, writes dx: 20 an element; the second reading goes backwards. */
@@ -34,13 +33,13 @@ struct shift {
     float scale[LANES], g[LANES], gv[LANES];
 };
 
-INLINE void sums_lanes(enum act act, int lanes, const struct norm_lanes *n, const float *x, const float *dy, int64_t lines,
-                       struct sums *out)
+INLINE void sums_lanes(enum act act, int lanes, const struct norm_lanes *n, const float *x, const float *dy,
+                       int64_t lines, struct sums *out)
 {
     const struct norm_lanes own = *n;
     quad64 sum_g[QUADS], sum_gv[QUADS];
-    zero_f64(lanes, sum_g);
-    zero_f64(lanes, sum_gv);
+    zero_f64(sum_g);
+    zero_f64(sum_gv);
     for (int64_t i = 0; i < lines; i++) {
         float v[LANES], g[LANES];
 #pragma omp simd
@@ -124,8 +123,7 @@ static void group_sums(const struct back_run *run, int group, const struct norm_
             sums_join(&room->slice[s], &part);
         }
     }
-    TREE(desc->slices, into, from)
-        sums_join(&room->slice[into], &room->slice[from]);
+    TREE (desc->slices, into, from) sums_join(&room->slice[into], &room->slice[from]);
 }
 
 static void back_results(const struct back_run *run, int group, const struct norm_lanes *n, const struct sums *sums,

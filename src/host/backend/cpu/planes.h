@@ -6,12 +6,11 @@
 #include "groups.h"
 
 struct planes {
-    int lanes; /* 16, 8 or 1 */
+    int lanes;      /* 16, 8 or 1 */
     struct cut cut; /* all samples' planes, in tasks */
 };
 
-/* Of two activations that lie alike and differ in height and width only; a task has about enough to do in the
- * larger. */
+/* Of two activations that lie alike and differ in height and width only; the larger makes a task big enough. */
 static inline hff_status planes_make(struct planes *out, const struct tensor *a, const struct tensor *b)
 {
     enum { TASK_FLOATS = 16384 };
@@ -21,12 +20,13 @@ static inline hff_status planes_make(struct planes *out, const struct tensor *a,
     int64_t area = tensor_area(a) > tensor_area(b) ? tensor_area(a) : tensor_area(b);
     out->lanes = groups.blocked ? groups.lanes : 1;
     area *= out->lanes;
-    out->cut = cut_exact(a->dim[0] * (groups.blocked ? groups.count : groups.channels), (TASK_FLOATS + area - 1) / area);
+    out->cut =
+        cut_exact(a->dim[0] * (groups.blocked ? groups.count : groups.channels), (TASK_FLOATS + area - 1) / area);
     return HFF_OK;
 }
 
 /* A function body for a CPU_SIMD function: CALL(lanes) with lanes a constant. */
-#define EACH_LANES(lanes, CALL)                                                                                       \
+#define EACH_LANES(lanes, CALL)                                                                                        \
     if ((lanes) == 16)                                                                                                 \
         CALL(16);                                                                                                      \
     else if ((lanes) == 8)                                                                                             \

@@ -98,12 +98,14 @@ static void pool_task(void *context, int task, int thread)
     const struct planes *planes = &run->op->planes;
     const struct op_desc *desc = &run->op->base.op.desc;
     const struct tensor *in = &desc->arg[0], *out = &desc->arg[1];
-    struct window w = {desc->attr.pool.kernel, desc->attr.pool.stride, in->dim[3], tensor_area(in), out->dim[2], out->dim[3]};
+    struct window w = {
+        desc->attr.pool.kernel, desc->attr.pool.stride, in->dim[3], tensor_area(in), out->dim[2], out->dim[3]};
     int64_t first = cut_start(&planes->cut, task), out_area = tensor_area(out);
     (void)thread;
     for (int64_t i = first; i < first + cut_length(&planes->cut, task); i++)
         pool_planes(planes->lanes, desc->attr.pool.kind == POOL_MAX, &w, run->x + i * w.area * planes->lanes,
-                    run->y + i * out_area * planes->lanes, run->index ? run->index + i * out_area * planes->lanes : NULL);
+                    run->y + i * out_area * planes->lanes,
+                    run->index ? run->index + i * out_area * planes->lanes : NULL);
 }
 
 static hff_status pool_run(struct cpu_op *base, struct team *team, void *const *args, void *workspace)
@@ -111,7 +113,8 @@ static hff_status pool_run(struct cpu_op *base, struct team *team, void *const *
     const struct pool_op *op = (const struct pool_op *)base;
     struct pool_run run = {op, args[0], args[1], base->op.desc.arg[2].rank ? args[2] : NULL};
     (void)workspace;
-    if (run.index && base->op.desc.attr.pool.kind == POOL_AVERAGE) memset(run.index, 0, tensor_bytes(&base->op.desc.arg[2]));
+    if (run.index && base->op.desc.attr.pool.kind == POOL_AVERAGE)
+        memset(run.index, 0, tensor_bytes(&base->op.desc.arg[2]));
     team_run(team, op->planes.cut.count, pool_task, &run);
     return HFF_OK;
 }

@@ -1,6 +1,5 @@
-/* pool_back: a task is a few planes. Windows that tile x exactly write every dx once; others add to zeroed dx,
- * window by
- * window in row-major order.
+/* pool_back: a task is a few planes. Windows that tile x exactly write every dx once; others add to zeroed dx, window
+ * by window in row-major order.
  * Bytes: reads dy and the index, writes dx: 4 + 5 / stride^2 an element of dx (max), 4 + 4 / stride^2 (average). */
 #include "planes.h"
 
@@ -22,7 +21,8 @@ struct window {
 };
 
 /* What one output gives to its window. */
-INLINE void back_position(int lanes, int kernel, int tiles, int64_t width, const uint8_t *index, const float *dy, float *dx)
+INLINE void back_position(int lanes, int kernel, int tiles, int64_t width, const uint8_t *index, const float *dy,
+                          float *dx)
 {
     float g[LANES];
     int32_t place[LANES];

@@ -1,5 +1,5 @@
-/* unit: y = x sqrt(n) / max(||x||, 1e-6) per sample; a task is a few samples. The norm is f64, padding lanes add 0
- * to it.
+/* unit: y = x sqrt(n) / max(||x||, 1e-6) per sample; a task is a few samples. The norm is f64, padding lanes add 0 to
+ * it.
  * Bytes: reads x, writes y: 8 an element (a sample is read twice, the second time from the cache). */
 #include "groups.h"
 

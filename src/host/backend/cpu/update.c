@@ -1,6 +1,5 @@
-/* adamw, sgd, clamp, retract: what changes parameters. A task is a fixed chunk of elements (retract: of rows).
- * Scalars of the
- * step are f64, the elements' arithmetic is f32.
+/* adamw, sgd, clamp, retract: what changes parameters. A task is a fixed chunk of elements (retract: of rows). Scalars
+ * of the step are f64, the elements' arithmetic is f32.
  * Bytes an element: adamw reads p, g, m, v and writes p, m, v: 28; sgd 20, without momentum 12; clamp and retract 8. */
 #include "cut.h"
 #include "lanes.h"
@@ -160,13 +159,16 @@ static hff_status update_run(struct cpu_op *base, struct team *team, void *const
 }
 
 /* Parameters may lie as a convolution chose, in which padding is 0 and stays 0 (clamp never gets such). */
-static hff_status update_create(struct cpu_backend *backend, const struct op_desc *desc, struct cut cut, struct cpu_op **out)
+static hff_status update_create(struct cpu_backend *backend, const struct op_desc *desc, struct cut cut,
+                                struct cpu_op **out)
 {
     if (desc->arg[0].dtype != DTYPE_F32)
-        return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s; use run.dtype: f32", dtype_name(desc->arg[0].dtype));
+        return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s; use run.dtype: f32",
+                    dtype_name(desc->arg[0].dtype));
     for (int i = 1; i < OP_ARGS && desc->arg[i].dtype == DTYPE_F32 && desc->arg[i].rank; i++)
         if (desc->arg[i].layout != desc->arg[0].layout || desc->arg[i].opaque != desc->arg[0].opaque)
-            return fail(HFF_E_CONFIG, "the cpu backend updates parameters only where gradient and moments lie as they do");
+            return fail(HFF_E_CONFIG,
+                        "the cpu backend updates parameters only where gradient and moments lie as they do");
     struct update_op *op = cpu_op_new(backend, desc, sizeof *op);
     if (!op) return HFF_E_MEMORY;
     op->cut = cut;
@@ -177,7 +179,8 @@ static hff_status update_create(struct cpu_backend *backend, const struct op_des
 
 hff_status cpu_adamw_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
-    return update_create(backend, desc, cut_exact((int64_t)(tensor_bytes(&desc->arg[0]) / sizeof(float)), CHUNK_FLOATS), out);
+    return update_create(backend, desc, cut_exact((int64_t)(tensor_bytes(&desc->arg[0]) / sizeof(float)), CHUNK_FLOATS),
+                         out);
 }
 
 hff_status cpu_sgd_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)

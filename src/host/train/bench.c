@@ -1,0 +1,330 @@
+/* hff bench train, ops and data. */
+#include "bench.h"
+#include "setup.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARM_UP = 3 };
+
+struct spread {
+    double median, min, max;
+    int runs;
+};
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts seconds. */
+static struct spread spread_of(double *seconds, int runs)
+{
+    qsort(seconds, (size_t)runs, sizeof *seconds, ascending);
+    return (struct spread){seconds[runs / 2], seconds[0], seconds[runs - 1], runs};
+}
+
+static void put_spread(json_t *row, const char *key, struct spread s)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "median", json_number(1e3 * s.median));
+    json_object_set_new(object, "min", json_number(1e3 * s.min));
+    json_object_set_new(object, "max", json_number(1e3 * s.max));
+    json_object_set_new(row, key, object);
+    json_object_set_new(row, "runs", json_integer(s.runs));
+}
+
+/* One open config with its engine bound and its first training batch copied out of the loader. */
+struct bench {
+    struct setup setup;
+    struct loader *loader;
+    const struct batch *batch; /* the loader's; valid while no other is asked for */
+    json_t *report, *rows;
+    struct arena arena;
+};
+
+static hff_status bench_open(struct bench *bench, const struct bench_request *request)
+{
+    struct setup *setup = &bench->setup;
+    TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
+    TRY(setup_options(setup));
+    TRY(setup_open(setup, 1));
+    TRY(engine_bind(setup->engine));
+    TRY(engine_init(setup->engine, setup->run.seed));
+    struct loader_options options = {.data = setup->data,
+                                     .split = SPLIT_TRAIN,
+                                     .batch = setup->run.batch,
+                                     .training = 1,
+                                     .workers = 1,
+                                     .seed = setup->run.seed,
+                                     .data_node = config_at(config_root(setup->config), "data")};
+    TRY(loader_open(&bench->loader, &options, 0, 0));
+    TRY(loader_next(bench->loader, &bench->batch));
+    bench->report = json_object();
+    bench->rows = json_array();
+    json_object_set_new(bench->report, "config", json_string(request->config_path));
+    json_object_set_new(bench->report, "backend", json_string(setup->backend->api->name));
+    json_object_set_new(bench->report, "device", json_string(setup->backend->api->describe(setup->backend)));
+    json_object_set_new(bench->report, "batch", json_integer(setup->run.batch));
+    json_object_set_new(bench->report, "slices", json_integer(setup->run.slices));
+    json_object_set(bench->report, "rows", bench->rows);
+    return HFF_OK;
+}
+
+static void bench_close(struct bench *bench)
+{
+    loader_close(bench->loader);
+    setup_close(&bench->setup);
+    json_decref(bench->rows);
+    json_decref(bench->report);
+    arena_free(&bench->arena);
+}
+
+static void print_report(const struct bench *bench, FILE *out)
+{
+    char *text = json_text(bench->report, 2);
+    fprintf(out, "%s\n", text ? text : "{}");
+    free(text);
+}
+
+static void print_head(const struct bench *bench, const char *what, FILE *out)
+{
+    const struct setup *setup = &bench->setup;
+    fprintf(out, "%s: batch %d, %d slices, backend %s (%s)\n\n", what, setup->run.batch, setup->run.slices,
+            setup->backend->api->name, setup->backend->api->describe(setup->backend));
+}
+
+/* ---- train ---- */
+
+static hff_status time_steps(struct bench *bench, int runs, double *seconds)
+{
+    for (int i = -WARM_UP; i < runs; i++) {
+        if (i == 0)
+            for (int k = 0; k < bench->setup.engine->stages; k++)
+                memset(bench->setup.engine->stage[k].seconds, 0, sizeof bench->setup.engine->stage[k].seconds);
+        double start = clock_seconds();
+        TRY(engine_step(bench->setup.engine, bench->batch));
+        if (i >= 0) seconds[i] = clock_seconds() - start;
+    }
+    return HFF_OK;
+}
+
+static void add_phases(const struct bench *bench, json_t *row, int runs, double *sum)
+{
+    json_t *stages = json_array();
+    const struct engine *engine = bench->setup.engine;
+    for (int i = 0; i < engine->stages; i++) {
+        json_t *stage = json_object();
+        for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) {
+            double ms = 1e3 * engine->stage[i].seconds[s] / runs;
+            sum[s] += ms;
+            json_object_set_new(stage, section_name((enum section)s), json_number(ms));
+        }
+        json_array_append_new(stages, stage);
+    }
+    json_object_set_new(row, "stages_ms", stages);
+}
+
+static hff_status run_train(struct bench *bench, const struct bench_request *request, FILE *out)
+{
+    int runs = request->runs ? request->runs : 20;
+    double *seconds = ARENA_NEW(&bench->arena, double, runs), sum[SECTIONS] = {0};
+    TRY(time_steps(bench, runs, seconds));
+    struct spread s = spread_of(seconds, runs);
+    json_t *row = json_object();
+    put_spread(row, "step_ms", s);
+    json_object_set_new(row, "images_per_s", json_number(bench->setup.run.batch / s.median));
+    add_phases(bench, row, runs, sum);
+    double flops = engine_flops(bench->setup.engine, 1) * bench->setup.run.batch;
+    json_object_set_new(row, "gflops", json_number(flops / s.median * 1e-9));
+    json_object_set_new(row, "planned_bytes", json_integer((json_int_t)engine_planned_bytes(bench->setup.engine)));
+    json_object_set_new(row, "peak_resident_bytes", json_integer(peak_memory()));
+    json_array_append_new(bench->rows, row);
+    if (request->json) return HFF_OK;
+    print_head(bench, "training step", out);
+    fprintf(out, "  %.2f ms a step (%.2f to %.2f in %d runs), %.0f images/s, %.1f GFLOP/s\n", 1e3 * s.median,
+            1e3 * s.min, 1e3 * s.max, runs, bench->setup.run.batch / s.median, flops / s.median * 1e-9);
+    for (int k = SECTION_FORWARD; k <= SECTION_UPDATE; k++)
+        fprintf(out, "  %-9s %8.2f ms\n", section_name((enum section)k), sum[k]);
+    fprintf(out, "  memory    %8.1f MB planned, %.1f MB peak resident\n",
+            (double)engine_planned_bytes(bench->setup.engine) * 1e-6, (double)peak_memory() * 1e-6);
+    return HFF_OK;
+}
+
+/* ---- ops ---- */
+
+/* One instruction's row. */
+struct op_time {
+    int stage;
+    enum section section;
+    const struct instr *instr;
+    struct spread time;
+};
+
+static hff_status time_instr(struct bench *bench, const struct program *program, const struct instr *instr, int runs,
+                             double *seconds, struct spread *out)
+{
+    struct engine *engine = bench->setup.engine;
+    for (int i = -1; i < runs; i++) {
+        double start = clock_seconds();
+        TRY(engine->backend->api->op_run(instr->op, engine->stream, instr->address, program->base[ARENA_WORK]));
+        TRY(engine->backend->api->stream_wait(engine->stream));
+        if (i >= 0) seconds[i] = clock_seconds() - start;
+    }
+    *out = spread_of(seconds, runs);
+    return HFF_OK;
+}
+
+static hff_status time_ops(struct bench *bench, int runs, struct op_time *times, int *count)
+{
+    double *seconds = ARENA_NEW(&bench->arena, double, runs);
+    struct engine *engine = bench->setup.engine;
+    *count = 0;
+    TRY(engine_step(engine, bench->batch)); /* real numbers everywhere */
+    for (int i = 0; i < engine->stages; i++)
+        for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++)
+            for (int k = 0; k < engine->stage[i].program->count[s]; k++) {
+                const struct instr *instr = &engine->stage[i].program->section[s][k];
+                struct op_time *t = &times[(*count)++];
+                *t = (struct op_time){.stage = i + 1, .section = (enum section)s, .instr = instr};
+                TRY(time_instr(bench, engine->stage[i].program, instr, runs, seconds, &t->time));
+            }
+    return HFF_OK;
+}
+
+static hff_status run_ops(struct bench *bench, const struct bench_request *request, FILE *out)
+{
+    enum { COLUMNS = 8 };
+    struct engine *engine = bench->setup.engine;
+    int runs = request->runs ? request->runs : 7, count = 0, room = 0;
+    for (int i = 0; i < engine->stages; i++)
+        for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) room += engine->stage[i].program->count[s];
+    struct op_time *times = ARENA_NEW(&bench->arena, struct op_time, room);
+    TRY(time_ops(bench, runs, times, &count));
+    double total = 0;
+    for (int i = 0; i < count; i++) total += times[i].time.median;
+    const char **cells = ARENA_NEW(&bench->arena, const char *, (count + 1) * COLUMNS);
+    memcpy(cells, (const char *[]){"stage", "section", "op", "result", "ms", "%", "GFLOP/s", "GB/s"},
+           COLUMNS * sizeof *cells);
+    for (int i = 0; i < count; i++) {
+        const struct op_time *t = &times[i];
+        const struct op_desc *desc = &t->instr->op->desc;
+        const struct op_info *info = &op_table[desc->kind];
+        char shape[96] = "";
+        int result = 0;
+        while (result < info->args - 1 && !(info->arg[result].access & ARG_OUT)) result++;
+        tensor_text(&desc->arg[result], shape, sizeof shape);
+        double gflops = op_flops(desc) / t->time.median * 1e-9, gbytes = op_bytes(desc) / t->time.median * 1e-9;
+        json_t *row = json_object();
+        json_object_set_new(row, "stage", json_integer(t->stage));
+        json_object_set_new(row, "section", json_string(section_name(t->section)));
+        json_object_set_new(row, "op", json_string(info->name));
+        json_object_set_new(row, "result", json_string(shape));
+        put_spread(row, "ms", t->time);
+        json_object_set_new(row, "share", json_number(t->time.median / total));
+        json_object_set_new(row, "gflops", json_number(gflops));
+        json_object_set_new(row, "gbytes_per_s", json_number(gbytes));
+        json_array_append_new(bench->rows, row);
+        const char **c = cells + (i + 1) * COLUMNS;
+        c[0] = arena_printf(&bench->arena, "%d", t->stage);
+        c[1] = section_name(t->section);
+        c[2] = info->name;
+        c[3] = arena_text(&bench->arena, shape);
+        c[4] = arena_printf(&bench->arena, "%.3f", 1e3 * t->time.median);
+        c[5] = arena_printf(&bench->arena, "%.1f", 100 * t->time.median / total);
+        c[6] = arena_printf(&bench->arena, "%.1f", gflops);
+        c[7] = arena_printf(&bench->arena, "%.1f", gbytes);
+    }
+    json_object_set_new(bench->report, "sum_ms", json_number(1e3 * total));
+    if (request->json) return HFF_OK;
+    print_head(bench, "ops of a training step", out);
+    table_print(out, cells, count + 1, COLUMNS, terminal_width(out), terminal_color(out, request->console.color));
+    fprintf(out,
+            "\n%.2f ms in all ops; each the median of %d runs in a row, so its data is as warm as the caches allow\n",
+            1e3 * total, runs);
+    return HFF_OK;
+}
+
+/* ---- data ---- */
+
+static hff_status time_loader(struct bench *bench, int workers, int batches, double *images_per_s)
+{
+    const struct setup *setup = &bench->setup;
+    struct loader_options options = {.data = setup->data,
+                                     .split = SPLIT_TRAIN,
+                                     .batch = setup->run.batch,
+                                     .training = 1,
+                                     .workers = workers,
+                                     .seed = setup->run.seed,
+                                     .data_node = config_at(config_root(setup->config), "data")};
+    struct loader *loader;
+    const struct batch *batch;
+    TRY(loader_open(&loader, &options, 0, 0));
+    hff_status status = HFF_OK;
+    for (int i = 0; i < 20 && status == HFF_OK; i++) status = loader_next(loader, &batch);
+    double start = clock_seconds();
+    for (int i = 0; i < batches && status == HFF_OK; i++) status = loader_next(loader, &batch);
+    *images_per_s = (double)batches * setup->run.batch / (clock_seconds() - start);
+    loader_close(loader);
+    return status;
+}
+
+static hff_status run_data(struct bench *bench, const struct bench_request *request, FILE *out)
+{
+    int batches = request->runs ? request->runs : 200;
+    double step[9];
+    TRY(time_steps(bench, 9, step));
+    double train = bench->setup.run.batch / spread_of(step, 9).median;
+    if (!request->json) {
+        print_head(bench, "data path", out);
+        fprintf(out, "  training takes %.0f images/s\n", train);
+    }
+    for (int workers = 1; workers <= 4; workers *= 2) {
+        double rate;
+        TRY(time_loader(bench, workers, batches, &rate));
+        /* the share of all compute threads' time that the loader's work would take from them */
+        double share = train / (rate / workers) / bench->setup.backend->threads;
+        json_t *row = json_object();
+        json_object_set_new(row, "workers", json_integer(workers));
+        json_object_set_new(row, "images_per_s", json_number(rate));
+        json_object_set_new(row, "share_of_step", json_number(share));
+        json_object_set_new(row, "runs", json_integer(batches));
+        json_array_append_new(bench->rows, row);
+        if (!request->json)
+            fprintf(out,
+                    "  %d loader thread%s %9.0f images/s; its work is %.2f %% of a training step's processor time\n",
+                    workers, workers == 1 ? ": " : "s:", rate, 100 * share);
+    }
+    return HFF_OK;
+}
+
+static hff_status run(hff_status (*kind)(struct bench *, const struct bench_request *, FILE *),
+                      const struct bench_request *request, FILE *out)
+{
+    struct bench bench = {0};
+    hff_status status = bench_open(&bench, request);
+    if (status == HFF_OK) status = kind(&bench, request, out);
+    if (status == HFF_OK && request->json) print_report(&bench, out);
+    bench_close(&bench);
+    return status;
+}
+
+hff_status bench_train(const struct bench_request *request, FILE *out)
+{
+    return run(run_train, request, out);
+}
+
+hff_status bench_ops(const struct bench_request *request, FILE *out)
+{
+    return run(run_ops, request, out);
+}
+
+hff_status bench_data(const struct bench_request *request, FILE *out)
+{
+    return run(run_data, request, out);
+}

@@ -35,9 +35,9 @@ static const struct shape_of {
     enum conv_pass pass;
     int x, w, bias, y;
 } shapes[] = {
-    [OP_LINEAR] = {0, CONV_FORWARD, 0, 1, 2, 3},  [OP_LINEAR_DATA] = {0, CONV_DATA, 2, 1, -1, 0},
+    [OP_LINEAR] = {0, CONV_FORWARD, 0, 1, 2, 3},       [OP_LINEAR_DATA] = {0, CONV_DATA, 2, 1, -1, 0},
     [OP_LINEAR_WEIGHT] = {0, CONV_WEIGHT, 0, 2, 3, 1}, [OP_CONV] = {1, CONV_FORWARD, 0, 1, 2, 3},
-    [OP_CONV_DATA] = {1, CONV_DATA, 2, 1, -1, 0}, [OP_CONV_WEIGHT] = {1, CONV_WEIGHT, 0, 2, 3, 1},
+    [OP_CONV_DATA] = {1, CONV_DATA, 2, 1, -1, 0},      [OP_CONV_WEIGHT] = {1, CONV_WEIGHT, 0, 2, 3, 1},
 };
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -94,8 +94,8 @@ static dnnl_status_t plan_inner(dnnl_primitive_desc_t *out, dnnl_engine_t engine
     dnnl_status_t status = dnnl_invalid_arguments;
     switch (pass) {
     case CONV_FORWARD:
-        status = dnnl_inner_product_forward_desc_init(&desc, dnnl_forward_training, md(&l->x), md(&l->w), bias,
-                                                      md(&l->y));
+        status =
+            dnnl_inner_product_forward_desc_init(&desc, dnnl_forward_training, md(&l->x), md(&l->w), bias, md(&l->y));
         break;
     case CONV_DATA: status = dnnl_inner_product_backward_data_desc_init(&desc, md(&l->x), md(&l->w), md(&l->y)); break;
     case CONV_WEIGHT:
@@ -129,8 +129,7 @@ static hff_status plan_product(struct primitive *p, const struct conv_layouts *l
     dnnl_primitive_attr_t attr = NULL;
     layout_md bias = is_there(&l->bias) ? md(&l->bias) : NULL;
     hff_status status = start(p, &attr);
-    if (status == HFF_OK)
-        status = dnnl_refused(plan_matmul(p, md(&l->x), md(&l->w), bias, md(&l->y), attr), "product");
+    if (status == HFF_OK) status = dnnl_refused(plan_matmul(p, md(&l->x), md(&l->w), bias, md(&l->y), attr), "product");
     if (attr) dnnl_primitive_attr_destroy(attr);
     p->args = bias ? 4 : 3;
     memcpy(p->name, (int[]){DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_BIAS}, sizeof p->name);
@@ -168,7 +167,7 @@ static hff_status matrix(struct mem_layout *out, int64_t rows, int64_t columns, 
     return is_free ? layout_of(out, &any) : layout_strided(out, 2, dim, stride);
 }
 
-static void layouts_free(struct conv_layouts *l)
+static void conv_layouts_free(struct conv_layouts *l)
 {
     layout_free(&l->x);
     layout_free(&l->w);
@@ -203,7 +202,7 @@ static hff_status make_matmul(struct rival *rival, const struct op_desc *desc, c
         break;
     }
     if (status == HFF_OK) status = plan_product(&rival->step[0], &l);
-    layouts_free(&l);
+    conv_layouts_free(&l);
     rival->steps = 1;
     if (status != HFF_OK || at->pass != CONV_WEIGHT || !has_bias) return status;
     l = (struct conv_layouts){0};
@@ -212,7 +211,7 @@ static hff_status make_matmul(struct rival *rival, const struct op_desc *desc, c
     if (status == HFF_OK) status = matrix(&l.y, 1, o, 0, 0);
     rival->steps = 2;
     if (status == HFF_OK) status = plan_product(&rival->step[1], &l);
-    layouts_free(&l);
+    conv_layouts_free(&l);
     return status;
 }
 
@@ -245,15 +244,15 @@ static hff_status make_other(struct rival *rival, const struct op_desc *desc, co
     if (status == HFF_OK)
         status = at->is_conv ? primitive_plan_conv(&rival->step[0], at->pass, &l)
                              : plan_inner_product(&rival->step[0], at->pass, &l);
-    layouts_free(&l);
+    conv_layouts_free(&l);
     rival->steps = 1;
     return status;
 }
 
 static size_t argument_bytes(const struct primitive *p, int argument)
 {
-    size_t bytes = dnnl_memory_desc_get_size(
-        dnnl_primitive_desc_query_md(p->desc, dnnl_query_exec_arg_md, p->name[argument]));
+    size_t bytes =
+        dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(p->desc, dnnl_query_exec_arg_md, p->name[argument]));
     return (bytes + 63) / 64 * 64;
 }
 
@@ -312,8 +311,7 @@ hff_status rivals_open(struct rival out[RIVALS], int *count, struct backend *bac
 void rival_run(const struct rival *rival)
 {
     omp_set_num_threads(rival->threads);
-    for (int s = 0; s < rival->steps; s++)
-        primitive_run(&rival->step[s], 0, rival->data[s], rival->scratch[s]);
+    for (int s = 0; s < rival->steps; s++) primitive_run(&rival->step[s], 0, rival->data[s], rival->scratch[s]);
 }
 
 void rivals_close(struct rival *rivals, int count, struct backend *backend)

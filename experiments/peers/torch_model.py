@@ -33,7 +33,7 @@ def unit(h):
 
 
 def activation(name):
-    return {'none': lambda x: x, 'relu': torch.relu}[name]
+    return {'none': lambda x: x, 'relu': torch.relu, 'leaky_relu': F.leaky_relu}[name]
 
 
 class Head(nn.Module):

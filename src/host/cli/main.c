@@ -177,7 +177,7 @@ static int report(hff_status status)
     if (status == HFF_E_INTERRUPTED || status == HFF_E_TERMINATED)
         log_info("%s", trail->message);
     else
-        log_error("hff: %s", trail->message);
+        log_error("%s", trail->message);
     for (int i = 0; i < trail->count; i++) log_debug("  in %s", trail->line[i]);
     return status_exit(status);
 }

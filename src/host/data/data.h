@@ -74,6 +74,9 @@ hff_status loader_open(struct loader **out, const struct loader_options *options
 hff_status loader_next(struct loader *loader, const struct batch **out);
 void loader_close(struct loader *loader);
 
+/* Bytes that loader_open allocates for batches. */
+size_t loader_bytes(const struct loader_options *options);
+
 /* Batches in one epoch (training: whole ones only). */
 int64_t loader_batches(const struct data *data, enum split split, int batch, int training);
 

@@ -147,6 +147,20 @@ static void *aligned(size_t count, size_t size)
     return aligned_alloc(64, (count * size + 63) / 64 * 64);
 }
 
+/* One batch in use, one waiting, one being filled by each thread. */
+static int slots_for(int workers)
+{
+    return workers + 2;
+}
+
+size_t loader_bytes(const struct loader_options *options)
+{
+    const struct data *data = options->data;
+    size_t image = (size_t)data->channels * (size_t)data->height * (size_t)data->width * sizeof(float);
+    size_t one = (size_t)options->batch * (image + 2 * sizeof(int32_t) + sizeof(float) + sizeof(uint32_t));
+    return (size_t)slots_for(options->workers) * one;
+}
+
 static hff_status allocate(struct loader *loader)
 {
     size_t batch = (size_t)loader->options.batch;
@@ -214,7 +228,7 @@ static hff_status prepare(struct loader *loader, int64_t first_epoch, int64_t fi
     loader->end = options->training ? INT64_MAX : loader->per_epoch - first_batch;
     if (loader->end < 0) loader->end = 0;
     loader->shuffle = options->training && (!options->data_node || config_bool(options->data_node, "shuffle"));
-    loader->slots = options->workers + 2; /* one in use, one waiting, one being filled by each thread */
+    loader->slots = slots_for(options->workers);
     TRY(augment_open(&loader->augment, data, options->data_node, options->training));
     TRY(allocate(loader));
     return start(loader);

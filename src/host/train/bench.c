@@ -142,8 +142,8 @@ static hff_status run_train(struct bench *bench, const struct bench_request *req
     add_phases(bench, row, runs, sum);
     double flops = engine_flops(bench->setup.engine, 1) * bench->setup.run.batch;
     json_object_set_new(row, "gflops", json_number(flops / s.median * 1e-9));
-    json_object_set_new(row, "planned_bytes", json_integer((json_int_t)engine_planned_bytes(bench->setup.engine)));
-    json_object_set_new(row, "peak_resident_bytes", json_integer(peak_memory()));
+    json_object_set_new(row, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(&bench->setup)));
+    json_object_set_new(row, "peak_resident_bytes", json_integer(memory_peak()));
     json_array_append_new(bench->rows, row);
     if (request->json) return HFF_OK;
     print_head(bench, "training step", out);
@@ -152,7 +152,7 @@ static hff_status run_train(struct bench *bench, const struct bench_request *req
     for (int k = SECTION_FORWARD; k <= SECTION_UPDATE; k++)
         fprintf(out, "  %-9s %8.2f ms\n", section_name((enum section)k), sum[k]);
     fprintf(out, "  memory    %8.1f MB planned, %.1f MB peak resident\n",
-            (double)engine_planned_bytes(bench->setup.engine) * 1e-6, (double)peak_memory() * 1e-6);
+            (double)setup_planned_bytes(&bench->setup) * 1e-6, (double)memory_peak() * 1e-6);
     return HFF_OK;
 }
 

@@ -185,15 +185,34 @@ hff_status folder_describe(const struct folder *folder, const struct setup *setu
     return status;
 }
 
-int64_t peak_memory(void)
+/* A line of the kernel's account of this process, in bytes; 0 where there is none. */
+static int64_t memory_line(const char *format)
 {
     FILE *file = fopen("/proc/self/status", "r");
     long long kib = 0;
     char line[256];
     while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %lld kB", &kib) == 1) break;
+        if (sscanf(line, format, &kib) == 1) break;
     if (file) fclose(file);
     return kib * 1024;
+}
+
+int64_t memory_resident(void)
+{
+    return memory_line("VmRSS: %lld kB");
+}
+
+int64_t memory_peak(void)
+{
+    return memory_line("VmHWM: %lld kB");
+}
+
+void memory_reset_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (!file) return;
+    fputs("5", file); /* "reset the peak resident set size" */
+    fclose(file);
 }
 
 static json_t *split_json(const struct evaluation *e, const struct rules *rules, enum rule rule)
@@ -227,8 +246,9 @@ hff_status folder_result(const struct folder *folder, const struct setup *setup,
     json_object_set_new(result, "steps", json_integer(outcome->step));
     json_object_set_new(result, "model_step", json_integer(outcome->model_step));
     json_object_set_new(result, "seconds", json_number(outcome->seconds));
-    json_object_set_new(result, "peak_memory_bytes", json_integer(peak_memory()));
-    json_object_set_new(result, "planned_bytes", json_integer((json_int_t)engine_planned_bytes(setup->engine)));
+    json_object_set_new(result, "peak_memory_bytes", json_integer(memory_peak()));
+    json_object_set_new(result, "resident_before_plan_bytes", json_integer(outcome->resident_before));
+    json_object_set_new(result, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(setup)));
     json_object_set_new(result, "parameters", json_integer(engine_parameters(setup->engine)));
     json_object_set_new(result, "flops_per_image", json_number(engine_flops(setup->engine, 0)));
     json_object_set_new(result, "step_flops_per_image", json_number(engine_flops(setup->engine, 1)));

@@ -27,13 +27,16 @@ struct outcome {
     enum rule rule;
     int64_t step, model_step; /* training's end; where the kept model comes from */
     double epochs, seconds;
+    int64_t resident_before; /* bytes, when the plan was bound */
 };
 hff_status folder_result(const struct folder *folder, const struct setup *setup, const struct outcome *outcome);
 
 /* figures/: confusion, prototypes, filters and samples (curves come from the logbook). */
 hff_status folder_figures(const struct folder *folder, const struct setup *setup, const struct evaluation *evaluation);
 
-/* Highest resident size of this process in bytes. */
-int64_t peak_memory(void);
+/* Resident size of this process in bytes: now, and the highest since it started or since memory_reset_peak. */
+int64_t memory_resident(void);
+int64_t memory_peak(void);
+void memory_reset_peak(void);
 
 #endif

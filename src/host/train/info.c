@@ -39,7 +39,7 @@ static void print_plan(const struct setup *setup, const struct info_request *req
 {
     if (request->json) {
         json_t *root = json_object();
-        plan_json(setup->engine, root);
+        plan_json(setup, root);
         json_object_set_new(root, "config", config_to_json(setup->config));
         char *text = json_text(root, 2);
         fprintf(out, "%s\n", text ? text : "{}");
@@ -47,7 +47,7 @@ static void print_plan(const struct setup *setup, const struct info_request *req
         json_decref(root);
         return;
     }
-    plan_print(setup->engine, out, &request->console);
+    plan_print(setup, out, &request->console);
     for (int i = 0; request->program && i < setup->engine->stages; i++) {
         const struct stage_run *run = &setup->engine->stage[i];
         fprintf(out, "\nstage %d (%s), objective %s\n", i + 1, run->stage->name, run->objective->name);

@@ -36,7 +36,20 @@ static json_t *weights_json(const struct rules *rules)
     return weights;
 }
 
-/* All kept tensors copied to the host and written with the metadata. */
+/* One tensor at a time from the engine to a file. */
+struct fetch {
+    struct engine *engine;
+    const struct kept *kept;
+    void *host;
+};
+
+static hff_status fetch_tensor(void *context, int index, const void **data)
+{
+    struct fetch *fetch = context;
+    *data = fetch->host;
+    return engine_read(fetch->engine, &fetch->kept[index], fetch->host);
+}
+
 static hff_status write_tensors(struct engine *engine, int moments, const char *path, const char *const *keys,
                                 const char *const *values, int count)
 {
@@ -44,22 +57,20 @@ static hff_status write_tensors(struct engine *engine, int moments, const char *
     int tensors = engine_kept(engine, moments, NULL);
     struct kept *kept = ARENA_NEW(&arena, struct kept, tensors + 1);
     struct safetensor *out = ARENA_NEW(&arena, struct safetensor, tensors + 1);
+    size_t largest = 1;
     engine_kept(engine, moments, kept);
-    hff_status status = HFF_OK;
-    for (int i = 0; i < tensors && status == HFF_OK; i++) {
-        size_t bytes = tensor_bytes(&kept[i].tensor);
-        void *host = malloc(bytes + 1);
-        if (!host) status = fail(HFF_E_MEMORY, "no memory to save %s", kept[i].name);
-        out[i] = (struct safetensor){.name = kept[i].name,
-                                     .dtype = kept[i].tensor.dtype,
-                                     .rank = kept[i].tensor.rank,
-                                     .data = host,
-                                     .bytes = bytes};
-        for (int d = 0; d < out[i].rank; d++) out[i].dim[d] = kept[i].tensor.dim[d];
-        if (status == HFF_OK) status = engine_read(engine, &kept[i], host);
+    for (int i = 0; i < tensors; i++) {
+        const struct tensor *t = &kept[i].tensor;
+        out[i] =
+            (struct safetensor){.name = kept[i].name, .dtype = t->dtype, .rank = t->rank, .bytes = tensor_bytes(t)};
+        for (int d = 0; d < t->rank; d++) out[i].dim[d] = t->dim[d];
+        if (out[i].bytes > largest) largest = out[i].bytes;
     }
-    if (status == HFF_OK) status = safetensors_write(path, out, tensors, keys, values, count);
-    for (int i = 0; i < tensors; i++) free((void *)out[i].data);
+    struct fetch fetch = {.engine = engine, .kept = kept, .host = malloc(largest)};
+    hff_status status = fetch.host
+                            ? safetensors_write_fetched(path, out, tensors, fetch_tensor, &fetch, keys, values, count)
+                            : fail(HFF_E_MEMORY, "no memory to save %zu bytes", largest);
+    free(fetch.host);
     arena_free(&arena);
     return status;
 }

@@ -296,7 +296,8 @@ static hff_status fill_header(const char *path, json_t *header, const struct saf
     return HFF_OK;
 }
 
-static hff_status put_file(struct file_writer *writer, const char *header, const struct safetensor *tensor, int count)
+static hff_status put_file(struct file_writer *writer, const char *header, const struct safetensor *tensor, int count,
+                           safetensors_fetch fetch, void *context)
 {
     size_t length = strlen(header), padded = (length + 7) / 8 * 8;
     unsigned char prefix[8];
@@ -304,12 +305,23 @@ static hff_status put_file(struct file_writer *writer, const char *header, const
     TRY(file_put(writer, prefix, sizeof prefix));
     TRY(file_put(writer, header, length));
     TRY(file_put(writer, "       ", padded - length));
-    for (int i = 0; i < count; i++) TRY(file_put(writer, tensor[i].data, tensor[i].bytes));
+    for (int i = 0; i < count; i++) {
+        const void *data = tensor[i].data;
+        if (!data && tensor[i].bytes && fetch) TRY(fetch(context, i, &data));
+        TRY(file_put(writer, data, tensor[i].bytes));
+    }
     return HFF_OK;
 }
 
 hff_status safetensors_write(const char *path, const struct safetensor *tensor, int count,
                              const char *const *metadata_key, const char *const *metadata_value, int metadata_count)
+{
+    return safetensors_write_fetched(path, tensor, count, NULL, NULL, metadata_key, metadata_value, metadata_count);
+}
+
+hff_status safetensors_write_fetched(const char *path, const struct safetensor *tensor, int count,
+                                     safetensors_fetch fetch, void *context, const char *const *metadata_key,
+                                     const char *const *metadata_value, int metadata_count)
 {
     char *text = NULL;
     json_t *header = json_object();
@@ -320,7 +332,7 @@ hff_status safetensors_write(const char *path, const struct safetensor *tensor, 
     }
     struct file_writer writer;
     if (status == HFF_OK) status = file_create(&writer, path);
-    if (status == HFF_OK) status = file_finish(&writer, put_file(&writer, text, tensor, count));
+    if (status == HFF_OK) status = file_finish(&writer, put_file(&writer, text, tensor, count, fetch, context));
     free(text);
     json_decref(header);
     return status;

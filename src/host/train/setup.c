@@ -54,6 +54,19 @@ void setup_close(struct setup *setup)
     memset(setup, 0, sizeof *setup);
 }
 
+size_t setup_loader_bytes(const struct setup *setup)
+{
+    if (!setup->data) return 0;
+    struct loader_options options = {.data = setup->data, .batch = setup->run.batch};
+    options.workers = (int)config_int(config_root(setup->config), "data.workers");
+    return 2 * loader_bytes(&options); /* the training loader stays open while an evaluation has its own */
+}
+
+size_t setup_planned_bytes(const struct setup *setup)
+{
+    return engine_planned_bytes(setup->engine) + setup_loader_bytes(setup);
+}
+
 static const char *quantity(struct arena *arena, double value)
 {
     static const char *const units[] = {"", " k", " M", " G", " T", " P"};
@@ -77,8 +90,9 @@ static double step_flops(const struct stage_run *run)
            run->flops[SECTION_UPDATE];
 }
 
-void plan_print(const struct engine *engine, FILE *out, const struct console *console)
+void plan_print(const struct setup *setup, FILE *out, const struct console *console)
 {
+    const struct engine *engine = setup->engine;
     enum { COLUMNS = 9 };
     struct arena arena = {0};
     int rows = engine->stages + 2;
@@ -118,14 +132,16 @@ void plan_print(const struct engine *engine, FILE *out, const struct console *co
     for (int a = 0; a < ARENAS; a++)
         if (engine->bytes[a])
             fprintf(out, "  %-12s %10sB\n", arena_name((enum arena_kind)a), quantity(&arena, (double)engine->bytes[a]));
-    fprintf(out, "  %-12s %10sB\n", "together", quantity(&arena, (double)engine_planned_bytes(engine)));
+    fprintf(out, "  %-12s %10sB\n", "loader", quantity(&arena, (double)setup_loader_bytes(setup)));
+    fprintf(out, "  %-12s %10sB\n", "together", quantity(&arena, (double)setup_planned_bytes(setup)));
     fprintf(out, "each image: %sFLOP to train, %sFLOP to predict\n", quantity(&arena, engine_flops(engine, 1)),
             quantity(&arena, engine_flops(engine, 0)));
     arena_free(&arena);
 }
 
-void plan_json(const struct engine *engine, json_t *out)
+void plan_json(const struct setup *setup, json_t *out)
 {
+    const struct engine *engine = setup->engine;
     json_t *stages = json_array(), *memory = json_object();
     for (int i = 0; i < engine->stages; i++) {
         const struct stage_run *run = &engine->stage[i];
@@ -148,7 +164,8 @@ void plan_json(const struct engine *engine, json_t *out)
     json_object_set_new(out, "parameters", json_integer(engine_parameters(engine)));
     json_object_set_new(out, "flops_per_image", json_real(engine_flops(engine, 0)));
     json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));
-    json_object_set_new(out, "planned_bytes", json_integer((json_int_t)engine_planned_bytes(engine)));
+    json_object_set_new(out, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(setup)));
+    json_object_set_new(memory, "loader", json_integer((json_int_t)setup_loader_bytes(setup)));
     json_object_set_new(out, "memory", memory);
     json_object_set_new(out, "stages", stages);
 }

@@ -35,8 +35,12 @@ void setup_close(struct setup *setup); /* everything, config too */
 int64_t setup_epoch_steps(const struct setup *setup);
 int64_t setup_total_steps(const struct setup *setup);
 
+/* All bytes that a run plans: the engine's, and the batches that its training and evaluation loaders hold. */
+size_t setup_planned_bytes(const struct setup *setup);
+size_t setup_loader_bytes(const struct setup *setup);
+
 /* The plan: one row a stage, then bytes by arena. */
-void plan_print(const struct engine *engine, FILE *out, const struct console *console);
-void plan_json(const struct engine *engine, json_t *out);
+void plan_print(const struct setup *setup, FILE *out, const struct console *console);
+void plan_json(const struct setup *setup, json_t *out);
 
 #endif

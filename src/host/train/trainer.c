@@ -32,6 +32,7 @@ struct trainer {
     double *shown_accuracy, *shown_loss;
     struct evaluation val, test;
     int have_val, have_test, stop_early;
+    int64_t resident_before;
     struct arena arena;
 };
 
@@ -102,6 +103,8 @@ static hff_status start(struct trainer *t)
     t->checkpoint_steps = llround(run->checkpoint_every * (double)t->epoch_steps);
     if (run->checkpoint_every > 0 && t->checkpoint_steps < 1) t->checkpoint_steps = 1;
     t->marks = (struct progress_marks){.best_accuracy = -1, .best_step = -1};
+    memory_reset_peak();
+    t->resident_before = memory_resident();
     TRY(engine_bind(setup->engine));
     TRY(load_start(t));
     if (t->request->resume) TRY(resume(t));
@@ -325,7 +328,8 @@ static hff_status finish(struct trainer *t, FILE *out)
                               .step = t->marks.step,
                               .model_step = model_step,
                               .epochs = (double)t->marks.step / (double)t->epoch_steps,
-                              .seconds = seconds};
+                              .seconds = seconds,
+                              .resident_before = t->resident_before};
     TRY(folder_result(&t->folder, &t->setup, &outcome));
     char *figures = file_join(&t->arena, t->folder.path, "figures");
     TRY(file_make_folders(figures));
@@ -362,7 +366,7 @@ static hff_status run(struct trainer *t, FILE *out)
         fprintf(out, "%s, %lld training samples, %lld steps of %d in %g epochs, backend %s (%s)\n\n", setup->data->name,
                 (long long)setup->data->split[SPLIT_TRAIN].count, (long long)setup_total_steps(setup), setup->run.batch,
                 setup->run.epochs, setup->backend->api->name, setup->backend->api->describe(setup->backend));
-        plan_print(setup->engine, out, &request->console);
+        plan_print(setup, out, &request->console);
         return HFF_OK;
     }
     if (setup_total_steps(setup) < 1)

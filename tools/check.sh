@@ -5,7 +5,11 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 . tools/packages.sh
 full=0
-[ "${1:-}" = "--full" ] && full=1
+case "${1:-}" in
+"") ;;
+--full) full=1 ;;
+*) echo "usage: tools/check.sh [--full]" >&2; exit 2 ;;
+esac
 begin=$SECONDS
 jobs=$(nproc)
 out="${HFF_CHECK_DIR:-build-check}"
@@ -28,13 +32,14 @@ fuzz() { # NAME SECONDS
 
 step "packages" install_packages $BUILD_PACKAGES $TEST_PACKAGES
 step "configure, release" cmake -S . -B "$out/release" -G Ninja --log-level=WARNING
-step "build, release" ninja -C "$out/release" --quiet
+step "build, release" cmake --build "$out/release"
 step "tests, release" run_tests "$out/release"
 step "configure, sanitizers" cmake -S . -B "$out/sanitize" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHFF_SANITIZE=ON --log-level=WARNING
-step "build, sanitizers" ninja -C "$out/sanitize" --quiet
+step "build, sanitizers" cmake --build "$out/sanitize"
 step "tests, sanitizers" run_tests "$out/sanitize"
 if [ "$full" = 1 ]; then
-    step "packages for fuzzing" install_packages clang libclang-rt-14-dev
+    step "packages for fuzzing" install_packages clang
+    step "clang's runtime" install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
     for target in tests/fuzz/*.c; do
         step "fuzz $(basename "$target" .c)" fuzz "$(basename "$target" .c)" 60
     done

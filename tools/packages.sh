@@ -24,7 +24,7 @@ install_packages() {
         fi
     fi
     echo "installing:$missing"
-    $as apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive $as apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    $as apt-get update -qq >/dev/null && $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 
 # step NAME COMMAND...: runs it, prints its time, stops the script when it fails.

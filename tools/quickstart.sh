@@ -10,7 +10,7 @@ export LC_ALL="${LC_ALL:-C.UTF-8}"
 
 step "packages" install_packages $BUILD_PACKAGES
 step "configure" cmake -S . -B "$build" -G Ninja -DHFF_TESTS=OFF --log-level=WARNING
-step "build" ninja -C "$build" --quiet hff
+step "build" cmake --build "$build" --target hff_program
 step "train a small convolutional net, no backpropagation" "$build/hff" train configs/digits_cnn.yaml --out "$runs" --name quickstart --force
 step "evaluate, and compare with a linear softmax on the same pixels" "$build/hff" eval "$runs/quickstart" --probe
 

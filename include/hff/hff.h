@@ -3,7 +3,9 @@
  * This header is the whole public interface. Every function that can fail returns hff_status; the reason is then in
  * hff_error_message(), which belongs to the calling thread and holds until that thread's next failing call, like errno.
  * Handles are opaque. Whoever creates a handle frees it with the matching _free, which accepts NULL.
- * Nothing here writes to standard output, installs signal handlers or ends the process. */
+ * Nothing here writes to standard output or installs signal handlers, and nothing ends the process except a host
+ * that has no
+ * memory left for a few bytes of bookkeeping. */
 #ifndef HFF_H
 #define HFF_H
 

@@ -89,6 +89,19 @@ expect "another net" "$hff" train tiny.yaml --name wide --quiet --set 'net.stage
 cp runs/wide/model.safetensors "$newest/model.safetensors"
 wants 1 "another net" "$hff" train tiny.yaml --name shape --resume --set run.epochs=3
 wants 2 "hold-out" "$hff" eval good/tiny --rule weighted
+wants 2 "choose one" "$hff" train tiny.yaml --name warm --resume --init-from runs/tiny
+wants 1 "no such" "$hff" train tiny.yaml --name tiny --force --init-from nope
+[ -e runs/tiny/model.safetensors ] || { echo "a missing --init-from moved a run aside"; bad=1; }
+wants 2 "no name" "$hff" train tiny.yaml --name ""
+python3 - runs/tiny/model.safetensors damaged.safetensors <<'PY'
+import sys
+raw = open(sys.argv[1], 'rb').read()
+changed = raw.replace(b'\\"mean\\"', b'\\"moan\\"')
+assert changed != raw
+open(sys.argv[2], 'wb').write(changed)
+PY
+wants 1 "normalisation" "$hff" eval damaged.safetensors
+expect "init from a run folder" "$hff" train tiny.yaml --name warm2 --init-from runs/tiny --quiet
 expect "init from a model" "$hff" train tiny.yaml --name warm --init-from runs/tiny/model.safetensors --quiet
 
 # ---- a full disk

@@ -8,6 +8,8 @@ done
 case "$("$hff" --version)" in "hff "[0-9]*) ;; *) echo "version"; bad=1 ;; esac
 wants 2 "did you mean train" "$hff" trian
 wants 2 "did you mean --resume" "$hff" train tiny.yaml --resmue
+wants 2 "did you mean train" "$hff" help trian
+wants 1 "standard output" sh -c '"$0" config help >/dev/full' "$hff"
 wants 2 "usage" "$hff" train
 wants 2 "usage" "$hff" train a b
 wants 2 "wants a value" "$hff" train tiny.yaml --out

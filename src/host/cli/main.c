@@ -194,43 +194,60 @@ static char *join_words(char **argv, int argc)
     return text;
 }
 
-int main(int argc, char **argv)
+static hff_status unknown_command(const char *word)
+{
+    const char *names[COMMANDS + 1] = {"help"};
+    for (int i = 0; i < COMMANDS; i++) names[i + 1] = commands[i]->name;
+    const char *close = nearest(word, names, COMMANDS + 1);
+    return fail(HFF_E_USAGE, "there is no command '%s'%s%s%s; hff help lists them", word,
+                close ? " (did you mean " : "", close ? close : "", close ? "?)" : "");
+}
+
+static hff_status run_command(const struct command *command, char **argv, int argc)
+{
+    struct arguments arguments = {.console.signal = &stop_signal};
+    char *line = join_words(argv, argc);
+    catch_signals();
+    arguments.command_line = line;
+    hff_status status = parse(&arguments, command, argv, argc);
+    if (status == HFF_OK) status = command->run(&arguments);
+    free(line);
+    return status;
+}
+
+static int is_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static hff_status dispatch(char **argv, int argc)
 {
     const char *word = argc > 1 ? argv[1] : "help";
     if (strcmp(word, "--version") == 0) {
         printf("hff %s\n", hff_version());
-        return 0;
+        return HFF_OK;
     }
-    const struct command *named = argc > 2 && strcmp(word, "help") == 0 ? find_command(argv[2]) : NULL;
-    if (named) {
-        print_command_help(stdout, named);
-        return 0;
-    }
-    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+    if (is_help(word) && argc < 3) {
         print_help(stdout);
-        return 0;
+        return HFF_OK;
     }
-    const struct command *command = find_command(word);
-    if (!command) {
-        const char *names[COMMANDS + 1] = {"help"};
-        for (int i = 0; i < COMMANDS; i++) names[i + 1] = commands[i]->name;
-        const char *close = nearest(word, names, COMMANDS + 1);
-        return report(fail(HFF_E_USAGE, "there is no command '%s'%s%s%s; hff help lists them", word,
-                           close ? " (did you mean " : "", close ? close : "", close ? "?)" : ""));
-    }
-    if (wants_help(argv, argc)) {
+    const char *name = is_help(word) ? argv[2] : word;
+    const struct command *command = find_command(name);
+    if (!command) return unknown_command(name);
+    if (is_help(word) || wants_help(argv, argc)) {
         print_command_help(stdout, command);
-        return 0;
+        return HFF_OK;
     }
-    catch_signals();
-    struct arguments arguments = {.console.signal = &stop_signal};
-    char *line = join_words(argv, argc);
-    arguments.command_line = line;
-    hff_status status = parse(&arguments, command, argv, argc);
-    if (status == HFF_OK) status = command->run(&arguments);
+    return run_command(command, argv, argc);
+}
+
+int main(int argc, char **argv)
+{
+    hff_status status = dispatch(argv, argc);
+    errno = 0;
     int written = fflush(stdout) == 0 && !ferror(stdout);
     if (status == HFF_OK && !written && errno != EPIPE) /* a reader that has seen enough (| head) is no error */
-        status = fail_errno(HFF_E_IO, errno, "cannot write to standard output");
-    free(line);
+        status = errno ? fail_errno(HFF_E_IO, errno, "cannot write to standard output")
+                       : fail(HFF_E_IO, "cannot write to standard output");
     return report(status);
 }

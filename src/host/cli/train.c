@@ -27,6 +27,8 @@ static hff_status run(const struct arguments *arguments)
         .command_line = arguments->command_line,
         .console = arguments->console,
     };
+    if (request.resume && request.init_from)
+        return fail(HFF_E_USAGE, "--resume goes on from a checkpoint, --init-from starts anew: choose one");
     if (request.resume && request.force)
         return fail(HFF_E_USAGE, "--resume goes on in a folder, --force moves it aside: choose one");
     return train_run(&request, stdout);

@@ -15,8 +15,9 @@ static hff_status get(struct engine *engine, int stage, int value, void *out, si
 static hff_status clear_value(struct engine *engine, int stage, int value, size_t bytes)
 {
     memset(engine->host, 0, bytes);
-    return engine->backend->api->copy_in(engine->stream, program_address(engine->stage[stage].program, value),
-                                         engine->host, bytes);
+    void *device = program_address(engine->stage[stage].program, value);
+    TRY(engine->backend->api->copy_in(engine->stream, device, engine->host, bytes));
+    return engine->backend->api->stream_wait(engine->stream);
 }
 
 /* Which share of a stage's prototypes won a sample since the last clearing. */
@@ -79,8 +80,11 @@ hff_status engine_prototype_angle(struct engine *engine, int stage, double *degr
     double *p, largest = -1;
     int64_t rows, width;
     *degrees = -1;
-    TRY(engine_prototypes(engine, stage, &p, &rows, &width));
-    if (!p) return HFF_OK;
+    hff_status status = engine_prototypes(engine, stage, &p, &rows, &width);
+    if (status != HFF_OK || !p) {
+        free(p);
+        return status;
+    }
     int64_t per_class = engine->stage[stage].per_class;
     for (int64_t a = 0; a < rows; a++)
         for (int64_t b = (a / per_class + 1) * per_class; b < rows; b++) {

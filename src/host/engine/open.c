@@ -63,6 +63,20 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d (%s)", stage->number, stage->name);
 }
 
+/* A batch of activations stays far from overflow (a sample has at most 2^31 elements). */
+static hff_status check_sizes(const struct engine_options *options)
+{
+    for (int i = 0; i < options->net->count; i++) {
+        const struct shape *in = &options->net->stage[i].in, *out = &options->net->stage[i].out;
+        int64_t largest = shape_count(in) > shape_count(out) ? shape_count(in) : shape_count(out);
+        if (largest * options->batch > (int64_t)1 << 40)
+            return fail(HFF_E_CONFIG,
+                        "stage %d: a batch of %d has %lld numbers; use a smaller run.batch or a smaller net", i + 1,
+                        options->batch, (long long)(largest * options->batch));
+    }
+    return HFF_OK;
+}
+
 /* Sums and maxima of the stages' arenas; the two buffers between stages take the outputs in turn. */
 static void size_arenas(struct engine *engine)
 {
@@ -93,9 +107,9 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
                               .slices = options->slices,
                               .stages = options->net->count};
     engine->sample = shape_count(&options->net->stage[0].in);
-    hff_status status = HFF_OK;
+    hff_status status = check_sizes(options);
     engine->stage = calloc((size_t)engine->stages, sizeof *engine->stage);
-    if (!engine->stage) status = fail(HFF_E_MEMORY, "no memory for %d stages", engine->stages);
+    if (status == HFF_OK && !engine->stage) status = fail(HFF_E_MEMORY, "no memory for %d stages", engine->stages);
     for (int i = 0; status == HFF_OK && i < engine->stages; i++) status = build_stage(engine, options, i);
     if (status == HFF_OK) {
         size_arenas(engine);

@@ -46,6 +46,7 @@ static hff_status step_stage(struct engine *engine, int stage)
     TRY(api->copy_in(engine->stream, program_address(run->program, run->hyper), hyper, sizeof hyper));
     for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) TRY(run_section(engine, stage, (enum section)s));
     TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
+    TRY(api->stream_wait(engine->stream));
     if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, stage);
     run->step++;
     return HFF_OK;

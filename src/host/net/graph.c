@@ -49,13 +49,6 @@ int graph_value(struct graph *graph, enum role role, struct tensor tensor, const
     return graph->values++;
 }
 
-int graph_act(struct graph *graph, int rank, const int64_t *dim, const char *name)
-{
-    int64_t full[TENSOR_RANK] = {graph->batch};
-    for (int i = 1; i < rank; i++) full[i] = dim[i];
-    return graph_value(graph, ROLE_ACT, tensor_plain(graph->real, rank, full), "%s", name);
-}
-
 int graph_param(struct graph *graph, enum group group, struct tensor shape, enum init init, double init_value,
                 const char *name)
 {

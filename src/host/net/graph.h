@@ -71,8 +71,6 @@ void graph_free(struct graph *graph);
 /* A new value; returns its number. name is a printf format. */
 int graph_value(struct graph *graph, enum role role, struct tensor tensor, const char *name, ...)
     __attribute__((format(printf, 4, 5)));
-/* An activation of the graph's real type with B samples of the given shape. */
-int graph_act(struct graph *graph, int rank, const int64_t *dim, const char *name);
 /* A parameter of the graph's real type, with its gradient unless group is GROUP_FROZEN. */
 int graph_param(struct graph *graph, enum group group, struct tensor shape, enum init init, double init_value,
                 const char *name);

@@ -29,12 +29,26 @@ struct shape layers_out(const struct layers *layers, const struct shape *in)
     return layers->count ? layers->item[layers->count - 1].out : *in;
 }
 
+/* Sizes may come from an untrusted model file: nothing that is computed from them may overflow. */
+static int shape_is_sane(const struct shape *shape)
+{
+    int64_t count = 1;
+    for (int i = 0; i < shape->rank; i++)
+        if (shape->dim[i] < 1 || __builtin_mul_overflow(count, shape->dim[i], &count) || count > INT32_MAX) return 0;
+    return 1;
+}
+
 hff_status layers_add(struct layers *layers, const struct shape *in, struct layer layer)
 {
     if (layers->count == (int)(sizeof layers->item / sizeof layers->item[0]))
         return fail(HFF_E_INTERNAL, "more than %d layers in one stage", layers->count);
+    char text[64];
     layer.in = layers_out(layers, in);
+    if (!shape_is_sane(&layer.in))
+        return fail(HFF_E_CONFIG, "an input of %s is too large", shape_text(&layer.in, text));
     TRY(layer.kind->infer(&layer));
+    if (!shape_is_sane(&layer.out))
+        return fail(HFF_E_CONFIG, "an output of %s is too large", shape_text(&layer.out, text));
     layers->item[layers->count++] = layer;
     return HFF_OK;
 }

@@ -27,8 +27,8 @@ const struct config_row net_rows[] = {
      "batch normalisation (then without bias)"},
     {"net.stages[].conv.act", CONFIG_CHOICE, "relu", 0, 0, act_words, "", "activation"},
     {"net.stages[].conv.pool", CONFIG_MAP, "{}", 0, 0, NULL, "", "pooling after the activation"},
-    {"net.stages[].conv.pool.max", CONFIG_INT, "0", 0, 64, NULL, "pixels", "side of the window of a max pool; 0: none"},
-    {"net.stages[].conv.pool.average", CONFIG_INT, "0", 0, 64, NULL, "pixels",
+    {"net.stages[].conv.pool.max", CONFIG_INT, "0", 0, 16, NULL, "pixels", "side of the window of a max pool; 0: none"},
+    {"net.stages[].conv.pool.average", CONFIG_INT, "0", 0, 16, NULL, "pixels",
      "side of the window of an average pool; 0: none"},
     {"net.stages[].conv.pool.stride", CONFIG_INT, "0", 0, 64, NULL, "pixels", "step of the window; 0: its side"},
     {0},
@@ -87,7 +87,6 @@ static hff_status build_conv(struct stage *stage, const struct config_node *node
     int step = (int)config_int(node, "pool.stride");
     if (max && average) return config_fail(config_at(node, "pool"), "a stage has one pool: max or average, not both");
     if (!max && !average) return HFF_OK;
-    if (max > 16) return config_fail(config_at(node, "pool"), "a max pool's window has at most 16 pixels a side");
     return add(stage, node,
                (struct layer){.kind = &layer_pool,
                               .name = "pool",

@@ -132,7 +132,9 @@ const char *program_bad_output(const struct program *program, const struct instr
     for (int a = 0; a < info->args; a++) {
         if (instr->arg[a] < 0 || !(info->arg[a].access & ARG_OUT)) continue;
         const struct slot *slot = &program->slot[instr->arg[a]];
-        if (program->backend->api->copy_out(stream, scratch, instr->address[a], slot->bytes) != HFF_OK) continue;
+        const struct backend_api *api = program->backend->api;
+        if (api->copy_out(stream, scratch, instr->address[a], slot->bytes) != HFF_OK) continue;
+        if (api->stream_wait(stream) != HFF_OK) continue;
         if (!all_finite(scratch, slot->tensor.dtype, slot->bytes)) return slot->name;
     }
     return NULL;

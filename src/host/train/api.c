@@ -15,7 +15,7 @@ hff_status hff_train(const char *config, const char *const *sets, int count, con
     enum log_level before = log_get_level();
     request.console.quiet = !verbose;
     if (!verbose) log_set_level(LOG_QUIET);
-    hff_status status = train_run(&request, stdout);
+    hff_status status = train_run(&request, stderr);
     log_set_level(before);
     return status;
 }
@@ -52,8 +52,6 @@ static hff_status open_model(struct hff_model *m, const char *path, int threads)
 {
     TRY(model_open(&m->model, &m->setup, path, NULL, NULL, 0));
     struct shape input = {3, {m->model.channels, m->model.height, m->model.width}};
-    if (m->model.means < m->model.channels)
-        return fail(HFF_E_FORMAT, "%s: no normalisation for %d channels", m->model.path, m->model.channels);
     m->setup.run.threads = threads;
     TRY(setup_open_for(&m->setup, &input, m->model.classes, 0));
     TRY(rules_from_config(&m->rules, &m->rule, m->setup.config, m->setup.engine->stages));

@@ -49,8 +49,14 @@ static hff_status prune(struct arena *arena, const char *folder, int keep, int64
         int64_t step = step_of(names[i]);
         int newer = 0;
         for (int k = 0; k < count; k++) newer += step_of(names[k]) > step && step_of(names[k]) <= newest;
-        int stays = step >= 0 && step <= newest && (newer < keep || step == best_step);
-        if (!stays) TRY(file_remove_tree(file_join(arena, folder, names[i])));
+        int stays =
+            step >= 0 ? step <= newest && (newer < keep || step == best_step) : strncmp(names[i], "tmp-", 4) != 0;
+        if (stays) continue;
+        /* under another name first: what bears a checkpoint's name is complete */
+        char *path = file_join(arena, folder, names[i]),
+             *doomed = arena_printf(arena, "%s/tmp-old-%s", folder, names[i]);
+        if (step >= 0) TRY(file_rename(path, doomed));
+        TRY(file_remove_tree(step >= 0 ? doomed : path));
     }
     return HFF_OK;
 }

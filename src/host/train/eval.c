@@ -18,7 +18,7 @@ static hff_status fit_data(const struct model *model, struct data *data)
                     model->channels, model->height, model->width, data->channels, data->height, data->width);
     if (data->classes != model->classes)
         return fail(HFF_E_DATA, "%s knows %d classes, the data has %d", model->path, model->classes, data->classes);
-    for (int c = 0; c < model->means; c++) {
+    for (int c = 0; c < model->channels; c++) {
         data->mean[c] = model->mean[c];
         data->std[c] = model->std[c];
     }

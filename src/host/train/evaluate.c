@@ -110,6 +110,18 @@ static void add_sample(struct evaluation *out, const struct rules *rules, enum r
     }
 }
 
+static hff_status check_finite(const struct batch *batch, const float *scores, int stages, int classes)
+{
+    for (int l = 0; l < stages; l++)
+        for (size_t i = 0; i < (size_t)batch->real * (size_t)classes; i++)
+            if (!isfinite(scores[(size_t)l * (size_t)batch->size * (size_t)classes + i]))
+                return fail(
+                    HFF_E_NUMBERS,
+                    "stage %d gives scores that are not finite; the model is damaged or its training went wrong",
+                    l + 1);
+    return HFF_OK;
+}
+
 static void add_batch(struct evaluation *out, const struct rules *rules, enum rule rule, const struct batch *batch,
                       const float *scores, double *lp)
 {
@@ -163,8 +175,13 @@ hff_status evaluate(struct engine *engine, const struct data *data, enum split s
     float *scores = ARENA_NEW(&out->arena, float, stages *(size_t)engine->batch *classes);
     double *lp = ARENA_NEW(&out->arena, double, (stages + 1) * classes);
     if (keep_scores) {
-        out->scores = ARENA_NEW(&out->arena, float, stages *total *classes);
-        out->labels = ARENA_NEW(&out->arena, int32_t, total);
+        out->scores = malloc(stages * total * classes * sizeof *out->scores + 1);
+        out->labels = malloc(total * sizeof *out->labels + 1);
+        if (!out->scores || !out->labels) {
+            evaluation_free(out);
+            return fail(HFF_E_MEMORY, "no memory to keep the scores of %zu samples, %zu stages, %zu classes", total,
+                        stages, classes);
+        }
     }
     struct loader_options options = {.data = data, .split = split, .batch = engine->batch, .workers = workers};
     struct loader *loader;
@@ -175,11 +192,13 @@ hff_status evaluate(struct engine *engine, const struct data *data, enum split s
         status = loader_next(loader, &batch);
         if (status != HFF_OK || !batch) break;
         status = engine_evaluate(engine, batch, scores);
+        if (status == HFF_OK) status = check_finite(batch, scores, out->stages, out->classes);
         if (status != HFF_OK) break;
         add_batch(out, rules, rule, batch, scores, lp);
         if (keep_scores) keep_batch(out, batch, scores);
         out->samples += batch->real;
-        if (stop && *stop) status = fail(HFF_E_INTERRUPTED, "interrupted during an evaluation");
+        if (stop && *stop)
+            status = fail(*stop == SIGTERM ? HFF_E_TERMINATED : HFF_E_INTERRUPTED, "interrupted during an evaluation");
     }
     loader_close(loader);
     divide(out);
@@ -194,6 +213,8 @@ hff_status evaluate(struct engine *engine, const struct data *data, enum split s
 
 void evaluation_free(struct evaluation *evaluation)
 {
+    free(evaluation->scores);
+    free(evaluation->labels);
     arena_free(&evaluation->arena);
     memset(evaluation, 0, sizeof *evaluation);
 }
@@ -226,13 +247,13 @@ static double newton_step(double *u, const double *lp, const int32_t *labels, in
     return fabs(change);
 }
 
-static void refill(struct evaluation *e, const struct rules *rules, enum rule rule, const double *lp)
+static hff_status refill(struct evaluation *e, const struct rules *rules, enum rule rule, const double *lp)
 {
     struct rules only = *rules;
     for (int r = 0; r < RULES; r++) only.known[r] = r == (int)rule;
     size_t classes = (size_t)e->classes, stages = (size_t)e->stages, samples = (size_t)e->samples;
     double *one = calloc((stages + 1) * classes, sizeof *one);
-    if (!one) return;
+    if (!one) return fail(HFF_E_MEMORY, "no memory to evaluate the rule %s", rule_name(rule));
     e->accuracy[rule] = e->loss[rule] = e->top5[rule] = 0;
     for (size_t n = 0; n < samples; n++) {
         for (size_t l = 0; l < stages; l++)
@@ -243,6 +264,7 @@ static void refill(struct evaluation *e, const struct rules *rules, enum rule ru
     e->loss[rule] /= (double)samples;
     e->top5[rule] /= (double)samples;
     free(one);
+    return HFF_OK;
 }
 
 hff_status rules_fit(struct rules *rules, struct evaluation *e)
@@ -273,8 +295,8 @@ hff_status rules_fit(struct rules *rules, struct evaluation *e)
         if (e->stage_accuracy[l] > e->stage_accuracy[winner]) winner = l;
     for (size_t l = 0; l < stages; l++) best[l] = l == winner;
     rules->known[RULE_WEIGHTED] = rules->known[RULE_BEST] = 1;
-    refill(e, rules, RULE_WEIGHTED, lp);
-    refill(e, rules, RULE_BEST, lp);
+    hff_status status = refill(e, rules, RULE_WEIGHTED, lp);
+    if (status == HFF_OK) status = refill(e, rules, RULE_BEST, lp);
     free(lp);
-    return HFF_OK;
+    return status;
 }

@@ -35,20 +35,30 @@ static hff_status move_aside(const char *path)
     return status;
 }
 
+/* Whether a run left something in the folder. */
+static int is_used(struct arena *arena, const char *path)
+{
+    static const char *const traces[] = {"config.yaml", "log.jsonl", "checkpoints"};
+    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++)
+        if (file_exists(file_join(arena, path, traces[i]))) return 1;
+    return 0;
+}
+
 static hff_status take(struct folder *folder, struct arena *arena, const struct train_request *request)
 {
     const char *path = folder->path;
-    int used = file_exists(file_join(arena, path, "config.yaml"));
     if (file_exists(path) && !file_is_folder(path))
         return fail(HFF_E_USAGE, "%s is a file; choose another --out or --name", path);
-    if (request->resume && !used) return fail(HFF_E_USAGE, "%s: there is no run to resume", path);
+    if (request->resume && !is_used(arena, path)) return fail(HFF_E_USAGE, "%s: there is no run to resume", path);
+    int was_there = file_is_folder(path);
+    TRY(file_make_folders(path));
+    TRY(file_lock(file_join(arena, path, "lock"), &folder->lock));
+    int used = was_there && is_used(arena, path); /* looked at with the lock held: nobody else fills it now */
     if (used && !request->resume && !request->force)
         return fail(
             HFF_E_USAGE,
             "%s holds a run already; go on with it by --resume, move it aside by --force, or choose another --name",
             path);
-    TRY(file_make_folders(path));
-    TRY(file_lock(file_join(arena, path, "lock"), &folder->lock));
     if (!used || request->resume) return HFF_OK;
     TRY(move_aside(path)); /* the lock goes with it, and keeps a second --force out until here */
     file_unlock(folder->lock);
@@ -66,10 +76,13 @@ hff_status folder_take(struct folder *folder, const struct setup *setup, const s
                                           : name_of_config(&arena, request->config_path);
     *folder = (struct folder){.lock = -1};
     char *expanded;
-    hff_status status = file_expand(&arena, out, &expanded);
+    hff_status status = *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0
+                            ? HFF_OK
+                            : fail(HFF_E_USAGE, "'%s' is no name for a run folder; choose another --name", name);
+    if (status == HFF_OK) status = file_expand(&arena, out, &expanded);
     if (status == HFF_OK) {
         folder->path = strdup(file_join(&arena, expanded, name));
-        status = take(folder, &arena, request);
+        status = folder->path ? take(folder, &arena, request) : fail(HFF_E_MEMORY, "no memory for a path");
     }
     arena_free(&arena);
     return status;

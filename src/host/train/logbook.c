@@ -2,11 +2,13 @@
 #include "logbook.h"
 
 #include "base/file.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct logbook {
@@ -23,8 +25,17 @@ hff_status logbook_open(struct logbook **out, const char *folder, int64_t keep_b
     if (!book) return fail(HFF_E_MEMORY, "no memory for a log");
     book->path = strdup(file_join(&arena, folder, "log.jsonl"));
     arena_free(&arena);
+    if (!book->path) {
+        free(book);
+        return fail(HFF_E_MEMORY, "no memory for a log");
+    }
     book->file = open(book->path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0666);
     hff_status status = HFF_OK;
+    struct stat now;
+    if (book->file >= 0 && fstat(book->file, &now) == 0 && now.st_size < keep_bytes) {
+        log_warn("%s is shorter than when the checkpoint was written: some of its lines are lost", book->path);
+        keep_bytes = now.st_size;
+    }
     if (book->file < 0 || ftruncate(book->file, (off_t)keep_bytes) != 0)
         status = fail_errno(HFF_E_IO, errno, "cannot open %s", book->path);
     else
@@ -79,6 +90,7 @@ static json_t *stage_line(const struct interval *interval, int stage)
 {
     const struct stage_metrics *m = &interval->metrics[stage];
     json_t *line = json_object(), *seconds = json_object();
+    set(line, "lr", interval->lr[stage]);
     set(line, "loss", m->loss);
     set(line, "accuracy", m->accuracy);
     set(line, "cosine_own", m->own);
@@ -95,8 +107,46 @@ static json_t *stage_line(const struct interval *interval, int stage)
     return line;
 }
 
+/* A scalar "SPLIT/NAME/stage N". */
+static hff_status board_stage(struct logbook *book, const char *split, const char *name, int stage, int64_t step,
+                              double value)
+{
+    char tag[64];
+    snprintf(tag, sizeof tag, "%s/%s/stage %d", split, name, stage + 1);
+    return tensorboard_scalar(book->board, tag, step, value);
+}
+
+static hff_status board_train(struct logbook *book, const struct interval *interval)
+{
+    for (int i = 0; i < interval->stages; i++) {
+        const struct stage_metrics *m = &interval->metrics[i];
+        TRY(board_stage(book, "train", "loss", i, interval->step, m->loss));
+        TRY(board_stage(book, "train", "accuracy", i, interval->step, m->accuracy));
+        TRY(board_stage(book, "train", "cosine_own", i, interval->step, m->own));
+        TRY(board_stage(book, "train", "cosine_other", i, interval->step, m->other));
+        TRY(board_stage(book, "train", "embedding_norm", i, interval->step, m->norm));
+        TRY(board_stage(book, "train", "grad_norm_body", i, interval->step, m->grad_body));
+        TRY(board_stage(book, "train", "grad_norm_head", i, interval->step, m->grad_head));
+        TRY(board_stage(book, "train", "prototype_angle", i, interval->step, interval->angle[i]));
+        TRY(board_stage(book, "train", "lr", i, interval->step, interval->lr[i]));
+    }
+    TRY(tensorboard_scalar(book->board, "train/data_wait", interval->step, interval->data_wait));
+    return tensorboard_scalar(book->board, "train/images_per_s", interval->step, interval->images_per_s);
+}
+
+static hff_status board_evaluation(struct logbook *book, const char *split, int64_t step, const struct evaluation *e,
+                                   enum rule rule)
+{
+    char tag[64];
+    for (int i = 0; i < e->stages; i++) TRY(board_stage(book, split, "accuracy", i, step, e->stage_accuracy[i]));
+    snprintf(tag, sizeof tag, "%s/accuracy/together", split);
+    TRY(tensorboard_scalar(book->board, tag, step, e->accuracy[rule]));
+    return tensorboard_flush(book->board);
+}
+
 hff_status logbook_train(struct logbook *book, const struct interval *interval)
 {
+    TRY(board_train(book, interval));
     json_t *line = json_object(), *stages = json_array();
     json_object_set_new(line, "kind", json_string("train"));
     json_object_set_new(line, "step", json_integer(interval->step));
@@ -104,26 +154,17 @@ hff_status logbook_train(struct logbook *book, const struct interval *interval)
     set(line, "time", interval->seconds);
     set(line, "images_per_s", interval->images_per_s);
     set(line, "data_wait", interval->data_wait);
-    set(line, "lr", interval->lr);
-    for (int i = 0; i < interval->stages; i++) {
-        char tag[64];
-        json_array_append_new(stages, stage_line(interval, i));
-        snprintf(tag, sizeof tag, "train/loss/stage %d", i + 1);
-        TRY(tensorboard_scalar(book->board, tag, interval->step, interval->metrics[i].loss));
-        snprintf(tag, sizeof tag, "train/accuracy/stage %d", i + 1);
-        TRY(tensorboard_scalar(book->board, tag, interval->step, interval->metrics[i].accuracy));
-    }
+    set(line, "lr", interval->lr[0]);
+    for (int i = 0; i < interval->stages; i++) json_array_append_new(stages, stage_line(interval, i));
     json_object_set_new(line, "stages", stages);
-    TRY(tensorboard_scalar(book->board, "train/lr", interval->step, interval->lr));
-    TRY(tensorboard_scalar(book->board, "train/images_per_s", interval->step, interval->images_per_s));
     return put_line(book, line);
 }
 
 hff_status logbook_evaluation(struct logbook *book, const char *kind, const char *split, int64_t step, double epoch,
                               double seconds, const struct evaluation *e, const struct rules *rules, enum rule rule)
 {
+    TRY(board_evaluation(book, split, step, e, rule));
     json_t *line = json_object(), *stages = json_array(), *fused = json_object();
-    char tag[64];
     json_object_set_new(line, "kind", json_string(kind));
     json_object_set_new(line, "split", json_string(split));
     json_object_set_new(line, "step", json_integer(step));
@@ -134,8 +175,6 @@ hff_status logbook_evaluation(struct logbook *book, const char *kind, const char
         set(stage, "loss", e->stage_loss[i]);
         set(stage, "accuracy", e->stage_accuracy[i]);
         json_array_append_new(stages, stage);
-        snprintf(tag, sizeof tag, "%s/accuracy/stage %d", split, i + 1);
-        TRY(tensorboard_scalar(book->board, tag, step, e->stage_accuracy[i]));
     }
     json_object_set_new(line, "stages", stages);
     json_object_set_new(fused, "rule", json_string(rule_name(rule)));
@@ -144,9 +183,6 @@ hff_status logbook_evaluation(struct logbook *book, const char *kind, const char
     for (int r = 0; r < RULES; r++)
         if (rules->known[r]) set(fused, rule_name((enum rule)r), e->accuracy[r]);
     json_object_set_new(line, "fused", fused);
-    snprintf(tag, sizeof tag, "%s/accuracy/fused", split);
-    TRY(tensorboard_scalar(book->board, tag, step, e->accuracy[rule]));
-    TRY(tensorboard_flush(book->board));
     return put_line(book, line);
 }
 

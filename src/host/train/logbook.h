@@ -14,9 +14,10 @@ void logbook_close(struct logbook *book);
 /* A log interval of training: what all stages' metrics say since the last one. */
 struct interval {
     int64_t step;
-    double epoch, seconds, images_per_s, data_wait, lr;
+    double epoch, seconds, images_per_s, data_wait;
     int stages;
     struct stage_metrics *metrics; /* (stages) */
+    double *lr;                    /* (stages) of the last step */
     double *angle;                 /* (stages) degrees, -1: none */
     double (*phase)[SECTIONS];     /* (stages) seconds a step */
 };

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,8 +167,7 @@ hff_status tensors_read_matching(struct engine *engine, const struct safetensors
     return status;
 }
 
-/* The model file of what: itself, a run's final one, or that of a run's newest checkpoint. */
-static hff_status find_model(const char *what, char **path)
+hff_status model_find(const char *what, char **path)
 {
     struct arena arena = {0};
     char *file = arena_text(&arena, what), *checkpoint = NULL;
@@ -185,8 +185,29 @@ static hff_status find_model(const char *what, char **path)
         status = fail(HFF_E_IO, "%s: no such run folder or model file", what);
     }
     *path = status == HFF_OK ? strdup(file) : NULL;
+    if (status == HFF_OK && !*path) status = fail(HFF_E_MEMORY, "no memory for a path");
     arena_free(&arena);
     return status;
+}
+
+/* A finite number of a list; not a number when there is none. */
+static double number_at(const json_t *list, size_t index)
+{
+    const json_t *item = json_array_get(list, index);
+    return json_is_number(item) ? json_number_value(item) : NAN;
+}
+
+static hff_status read_normalisation(struct model *model, const json_t *input)
+{
+    const json_t *mean = json_object_get(input, "mean"), *std = json_object_get(input, "std");
+    for (int c = 0; c < model->channels; c++) {
+        double m = number_at(mean, (size_t)c), s = number_at(std, (size_t)c);
+        if (c >= 4 || !isfinite(m) || !isfinite(s) || s <= 0)
+            return fail(HFF_E_FORMAT, "%s: no valid normalisation for channel %d in its metadata", model->path, c + 1);
+        model->mean[c] = m;
+        model->std[c] = s;
+    }
+    return HFF_OK;
 }
 
 static hff_status read_input(struct model *model)
@@ -207,11 +228,7 @@ static hff_status read_input(struct model *model)
         model->channels = (int)size[0];
         model->height = (int)size[1];
         model->width = (int)size[2];
-        for (int c = 0; c < model->channels && c < 4; c++) {
-            model->mean[c] = json_number_value(json_array_get(json_object_get(input, "mean"), (size_t)c));
-            model->std[c] = json_number_value(json_array_get(json_object_get(input, "std"), (size_t)c));
-            model->means = c + 1;
-        }
+        status = read_normalisation(model, input);
     }
     json_decref(input);
     return status;
@@ -235,7 +252,7 @@ static hff_status read_metadata(struct model *model, struct setup *setup, const 
     TRY(json_parse(model->path, predict, strlen(predict), &model->weights));
     struct arena arena = {0};
     const char **all = ARENA_NEW(&arena, const char *, set_count + 1);
-    memcpy(all, sets, sizeof *sets * (size_t)set_count);
+    if (set_count) memcpy(all, sets, sizeof *sets * (size_t)set_count);
     int count = set_count;
     if (data_root) all[count++] = arena_printf(&arena, "data.root=%s", data_root);
     hff_status status = config_parse(&setup->config, config_tables, model->path, config, all, count);
@@ -248,7 +265,7 @@ hff_status model_open(struct model *model, struct setup *setup, const char *what
                       const char *const *sets, int set_count)
 {
     memset(model, 0, sizeof *model);
-    TRY(find_model(what, &model->path));
+    TRY(model_find(what, &model->path));
     TRY(safetensors_read(&model->file, model->path));
     return read_metadata(model, setup, data_root, sets, set_count);
 }
@@ -265,9 +282,11 @@ void model_rules(const struct model *model, struct rules *rules)
 {
     for (int r = RULE_WEIGHTED; r <= RULE_BEST; r++) {
         const json_t *list = json_object_get(model->weights, rule_name((enum rule)r));
-        if ((int)json_array_size(list) != rules->stages) continue;
-        for (int l = 0; l < rules->stages; l++)
-            rules->weight[r][l] = json_number_value(json_array_get(list, (size_t)l));
-        rules->known[r] = 1;
+        int valid = (int)json_array_size(list) == rules->stages;
+        for (int l = 0; l < rules->stages; l++) {
+            rules->weight[r][l] = number_at(list, (size_t)l);
+            valid = valid && isfinite(rules->weight[r][l]) && rules->weight[r][l] >= 0;
+        }
+        rules->known[r] = valid;
     }
 }

@@ -24,11 +24,14 @@ struct model {
     struct safetensors file;
     char *path; /* of the file */
     int channels, height, width, classes;
-    int means; /* channels with a stored normalisation */
     double mean[4], std[4];
     json_t *weights;         /* {"weighted": [...], "best": [...]} */
     const char *class_names; /* JSON array */
 };
+/* The model file of a run folder or a model file, in malloc'ed memory: itself, a run's final one, or that of its newest
+ * checkpoint. HFF_E_IO when there is none. */
+hff_status model_find(const char *what, char **path);
+
 /* what: a run folder (its model.safetensors, or that of its newest checkpoint), or a model file. Fills setup->config
  * and setup->run. */
 hff_status model_open(struct model *model, struct setup *setup, const char *what, const char *data_root,

@@ -41,7 +41,8 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 hff_status safetensors_write(const char *path, const struct safetensor *tensor, int count,
                              const char *const *metadata_key, const char *const *metadata_value, int metadata_count);
 
-/* The same with tensors whose data is NULL fetched one after the other, so that only one is in memory at a time: fetch sets
+/* The same with tensors whose data is NULL fetched one after the other, so that only one is in memory at a time:
+ * fetch sets
  * *data to tensor index's bytes, valid until the next call. */
 typedef hff_status (*safetensors_fetch)(void *context, int index, const void **data);
 hff_status safetensors_write_fetched(const char *path, const struct safetensor *tensor, int count,

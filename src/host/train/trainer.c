@@ -33,6 +33,7 @@ struct trainer {
     struct evaluation val, test;
     int have_val, have_test, stop_early;
     int64_t resident_before;
+    struct safetensors start_from; /* --init-from */
     struct arena arena;
 };
 
@@ -54,17 +55,23 @@ static int out_of_time(const struct trainer *t)
 
 /* ---- start ---- */
 
+static hff_status read_start(struct trainer *t)
+{
+    char *path;
+    TRY(model_find(t->request->init_from, &path));
+    hff_status status = safetensors_read(&t->start_from, path);
+    free(path);
+    return status;
+}
+
 static hff_status load_start(struct trainer *t)
 {
     struct setup *setup = &t->setup;
     TRY(engine_init(setup->engine, setup->run.seed));
     if (!t->request->init_from) return HFF_OK;
-    struct safetensors file;
     int taken, total;
-    TRY(safetensors_read(&file, t->request->init_from));
-    hff_status status = tensors_read_matching(setup->engine, &file, &taken, &total);
-    safetensors_free(&file);
-    TRY(status);
+    TRY(tensors_read_matching(setup->engine, &t->start_from, &taken, &total));
+    safetensors_free(&t->start_from);
     if (taken == 0)
         return fail(HFF_E_DATA, "%s: none of its tensors has the name and shape of one of this net's",
                     t->request->init_from);
@@ -86,6 +93,13 @@ static hff_status resume(struct trainer *t)
     t->seconds_before = t->marks.seconds;
     log_info("going on from %s", newest);
     return HFF_OK;
+}
+
+static hff_status save(struct trainer *t)
+{
+    t->marks.seconds = trained_seconds(t);
+    TRY(logbook_bytes(t->book, &t->marks.log_bytes));
+    return checkpoint_write(&t->setup, &t->rules, t->folder.path, &t->marks);
 }
 
 /* Messages go above the display. */
@@ -110,9 +124,11 @@ static hff_status start(struct trainer *t)
     if (t->request->resume) TRY(resume(t));
     TRY(logbook_open(&t->book, t->folder.path, t->marks.log_bytes));
     TRY(folder_describe(&t->folder, setup, t->request));
+    if (t->request->init_from && !t->request->resume) TRY(save(t)); /* a resume must not need the other model */
     int stages = setup->engine->stages;
     t->interval.metrics = ARENA_NEW(&t->arena, struct stage_metrics, stages);
     t->interval.angle = ARENA_NEW(&t->arena, double, stages);
+    t->interval.lr = ARENA_NEW(&t->arena, double, stages);
     t->interval.phase = arena_alloc(&t->arena, sizeof *t->interval.phase * (size_t)stages);
     t->interval.stages = stages;
     t->shown_accuracy = ARENA_NEW(&t->arena, double, stages);
@@ -169,11 +185,11 @@ static hff_status end_interval(struct trainer *t)
     interval->seconds = trained_seconds(t);
     interval->images_per_s = t->shown.images_per_s;
     interval->data_wait = t->shown.data_wait;
-    interval->lr = t->shown.lr;
     for (int i = 0; i < interval->stages; i++) {
         struct stage_run *run = &t->setup.engine->stage[i];
         TRY(engine_metrics(t->setup.engine, i, 0, 1, &interval->metrics[i]));
         TRY(engine_prototype_angle(t->setup.engine, i, &interval->angle[i]));
+        interval->lr[i] = schedule_rate(&run->schedule, run->step);
         for (int s = 0; s < SECTIONS; s++) interval->phase[i][s] = run->seconds[s] / (double)steps;
         t->shown_accuracy[i] = interval->metrics[i].accuracy;
         t->shown_loss[i] = interval->metrics[i].loss;
@@ -218,13 +234,6 @@ static hff_status end_epoch(struct trainer *t)
     return HFF_OK;
 }
 
-static hff_status save(struct trainer *t)
-{
-    t->marks.seconds = trained_seconds(t);
-    TRY(logbook_bytes(t->book, &t->marks.log_bytes));
-    return checkpoint_write(&t->setup, &t->rules, t->folder.path, &t->marks);
-}
-
 /* ---- the loop ---- */
 
 static hff_status one_step(struct trainer *t)
@@ -255,7 +264,6 @@ static hff_status loop(struct trainer *t)
         int number = signalled(t);
         if (!number && !out_of_time(t)) continue;
         if (t->marks.step == t->total_steps) break;
-        TRY(end_interval(t));
         TRY(save(t));
         if (!number)
             return fail(HFF_E_INTERRUPTED,
@@ -348,6 +356,7 @@ static void close_trainer(struct trainer *t)
     logbook_close(t->book);
     evaluation_free(&t->val);
     evaluation_free(&t->test);
+    safetensors_free(&t->start_from);
     rules_close(&t->rules);
     folder_release(&t->folder);
     setup_close(&t->setup);
@@ -372,6 +381,7 @@ static hff_status run(struct trainer *t, FILE *out)
     if (setup_total_steps(setup) < 1)
         return config_fail(config_at(config_root(setup->config), "run.epochs"), "run.epochs is %g: less than one step",
                            setup->run.epochs);
+    if (request->init_from) TRY(read_start(t)); /* before anything is touched */
     TRY(folder_take(&t->folder, setup, request));
     TRY(start(t));
     log_info("%s: %lld training samples, %lld steps of %d, backend %s (%s)", setup->data->name,

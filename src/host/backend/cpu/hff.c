@@ -43,7 +43,7 @@ struct hff_run {
 CPU_SIMD static double embed(const float *e, float *z, int64_t width)
 {
     double length = sqrt(sum_squares(e, width));
-    float scale = length > 1e-6 ? (float)(1 / length) : 0; /* a dead e is finite */
+    float scale = length <= 1e-6 ? 0 : (float)(1 / length); /* not a number stays one, so that it is noticed */
 #pragma omp simd
     for (int64_t i = 0; i < width; i++) z[i] = e[i] * scale;
     return length;
@@ -86,7 +86,7 @@ static void row(const struct hff_run *run, int64_t b, double length, const float
     for (int64_t c = 0; c < head->classes; c++) run->scores[b * head->classes + c] = (float)s[c];
     *figures = (struct hff_figures){.winner = -1};
     if (op->eval && run->weight[b] == 0) return; /* padding: its label means nothing */
-    struct hff_sample sample = {{run->y1[b], run->y2[b]}, {share, 1 - share}, length, !(length > 1e-6)};
+    struct hff_sample sample = {{run->y1[b], run->y2[b]}, {share, 1 - share}, length, length <= 1e-6};
     double loss = hff_loss(head, &sample, s, grad, &dmargin);
     hff_figures(head, &sample, cos, s, loss, figures);
     if (op->eval)
@@ -114,10 +114,10 @@ static void piece_task(void *context, int task, int thread)
     float *de = run->de + first * width;
     product_run(op->dz[is_short], run->dcos + first * op->rows, run->p, de, own + op->thread_product);
     for (int64_t i = 0; i < count; i++)
-        if (length[i] > 1e-6)
-            project(de + i * width, z + i * width, width, 1 / length[i]);
-        else
+        if (length[i] <= 1e-6)
             memset(de + i * width, 0, sizeof *de * (size_t)width);
+        else
+            project(de + i * width, z + i * width, width, 1 / length[i]);
 }
 
 static void projection_task(void *context, int task, int thread)

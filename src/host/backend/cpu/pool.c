@@ -36,8 +36,8 @@ INLINE void max_position(int lanes, int kernel, int64_t width, const float *x, f
 #pragma omp simd
             for (int l = 0; l < lanes; l++) {
                 float v = x[(r * width + c) * lanes + l];
-                place[l] = v > best[l] ? r * kernel + c : place[l];
-                best[l] = v > best[l] ? v : best[l];
+                place[l] = v <= best[l] ? place[l] : r * kernel + c; /* not a number wins, and is noticed */
+                best[l] = v <= best[l] ? best[l] : v;
             }
 #pragma omp simd
     for (int l = 0; l < lanes; l++) y[l] = best[l];

@@ -25,7 +25,7 @@ static void pool(const struct op_desc *d, void *const *args, double *work)
                 for (int k = 0; k < kernel * kernel; k++) {
                     REAL v = window[k / kernel * in->dim[3] + k % kernel];
                     sum += v;
-                    if (v > best) best = v, place = k;
+                    if (!(v <= best)) best = v, place = k; /* not a number wins, and is noticed */
                 }
                 *y++ = max ? best : (REAL)(sum / (kernel * kernel));
                 if (index) *index++ = (uint8_t)(max ? place : 0);

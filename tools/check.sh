@@ -32,10 +32,10 @@ fuzz() { # NAME SECONDS
 
 step "packages" install_packages $BUILD_PACKAGES $TEST_PACKAGES
 step "configure, release" cmake -S . -B "$out/release" -G Ninja --log-level=WARNING
-step "build, release" cmake --build "$out/release"
+step "build, release" build "$out/release"
 step "tests, release" run_tests "$out/release"
 step "configure, sanitizers" cmake -S . -B "$out/sanitize" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHFF_SANITIZE=ON --log-level=WARNING
-step "build, sanitizers" cmake --build "$out/sanitize"
+step "build, sanitizers" build "$out/sanitize"
 step "tests, sanitizers" run_tests "$out/sanitize"
 if [ "$full" = 1 ]; then
     step "packages for fuzzing" install_packages clang

@@ -38,3 +38,11 @@ step() {
     fi
     echo "   $name: $((SECONDS - start)) s"
 }
+
+# build DIR [TARGET]: builds; what the compiler says is in DIR/build.log and is shown when it fails.
+build() {
+    if ! cmake --build "$1" ${2:+--target "$2"} >"$1/build.log" 2>&1; then
+        tail -50 "$1/build.log"
+        return 1
+    fi
+}

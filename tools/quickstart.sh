@@ -4,19 +4,19 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tools/packages.sh
-build="${1:-build}" runs="${2:-runs}"
+dir="${1:-build}" runs="${2:-runs}"
 begin=$SECONDS
 export LC_ALL="${LC_ALL:-C.UTF-8}"
 
 step "packages" install_packages $BUILD_PACKAGES
-step "configure" cmake -S . -B "$build" -G Ninja -DHFF_TESTS=OFF --log-level=WARNING
-step "build" cmake --build "$build" --target hff_program
-step "train a small convolutional net, no backpropagation" "$build/hff" train configs/digits_cnn.yaml --out "$runs" --name quickstart --force
-step "evaluate, and compare with a linear softmax on the same pixels" "$build/hff" eval "$runs/quickstart" --probe
+step "configure" cmake -S . -B "$dir" -G Ninja -DHFF_TESTS=OFF --log-level=WARNING
+step "build" build "$dir" hff_program
+step "train a small convolutional net, no backpropagation" "$dir/hff" train configs/digits_cnn.yaml --out "$runs" --name quickstart --force
+step "evaluate, and compare with a linear softmax on the same pixels" "$dir/hff" eval "$runs/quickstart" --probe
 
 echo
 echo "model    $runs/quickstart/model.safetensors"
 echo "figures  $(cd "$runs/quickstart/figures" && ls *.png | tr '\n' ' ')in $runs/quickstart/figures"
 echo "log      $runs/quickstart/log.jsonl  (TensorBoard: tensorboard --logdir $runs)"
-echo "next     $build/hff config help;  $build/hff train configs/paper/mnist_mlp.yaml  (see README.md for the data)"
+echo "next     $dir/hff config help;  $dir/hff train configs/paper/mnist_mlp.yaml  (see README.md for the data)"
 echo "OK: quick start done in $((SECONDS - begin)) s"

@@ -39,7 +39,7 @@ static hff_status open_auto(int threads, struct backend **out)
     for (int i = 0; i < BACKENDS; i++) {
         status = open_available(backends[i], threads, out);
         if (status != HFF_OK) continue;
-        log_info("backend %s: %s", backends[i]->name, backends[i]->describe(*out));
+        log_debug("backend %s: %s", backends[i]->name, backends[i]->describe(*out));
         return HFF_OK;
     }
     return status;

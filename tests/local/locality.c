@@ -8,7 +8,7 @@ static unsigned char *stage_bytes(const char *text, const char *set, int stage, 
     struct kept *kept;
     int count;
     size_t all;
-    char prefix[16];
+    char prefix[32];
     small_net_train(net, 4);
     unsigned char *data = small_net_tensors(net, 0, &kept, &count, &all), *out = malloc(all), *at = data;
     snprintf(prefix, sizeof prefix, "stage.%d.", stage);

@@ -38,6 +38,12 @@ struct objective {
     hff_status (*build)(struct head *head);
 };
 
+/* The objectives: word in configs, the function in objective/NAME.c, what it is for people. The first row begins
+ * without a bar, the others
+ * with one: the words side by side are the config's choices. */
+#define OBJECTIVES(X)                                                                                                  \
+    X("", "hff", hff_build, "cosines to learned class prototypes, cross-entropy or pairwise loss (arXiv 2605.00082)")
+
 extern const struct objective objectives[]; /* ended by name NULL */
 
 /* The objective that the node asks for. */
@@ -47,7 +53,8 @@ const struct objective *objective_find(const struct config_node *node);
  * objectives. */
 hff_status head_embed(struct head *head);
 
-/* One row of the table each. */
-hff_status hff_build(struct head *head);
+#define DECLARE(bar, name, build, help) hff_status build(struct head *head);
+OBJECTIVES(DECLARE)
+#undef DECLARE
 
 #endif

@@ -3,9 +3,12 @@
 
 #include <string.h>
 
+#define WORD(bar, name, build, help) bar name
+
 const struct config_row objective_rows[] = {
     {"objective", CONFIG_MAP, "{}", 0, 0, NULL, "", "what each stage's loss is"},
-    {"objective.kind", CONFIG_CHOICE, "hff", 0, 0, "hff", "", "hff: cross-entropy over cosines to class prototypes"},
+    {"objective.kind", CONFIG_CHOICE, "hff", 0, 0, OBJECTIVES(WORD), "",
+     "hff: cross-entropy over cosines to class prototypes"},
     {"objective.scale", CONFIG_REAL, "16", 1, 100, NULL, "", "factor on the cosines"},
     {"objective.learn_scale", CONFIG_BOOL, "false", 0, 0, NULL, "",
      "let each stage learn its scale (kept in [1, 100])"},
@@ -29,10 +32,8 @@ const struct config_row objective_rows[] = {
     {0},
 };
 
-const struct objective objectives[] = {
-    {"hff", "cosines to learned class prototypes, cross-entropy or pairwise loss (arXiv 2605.00082)", hff_build},
-    {0},
-};
+#define ROW(bar, name, build, help) {name, help, build},
+const struct objective objectives[] = {OBJECTIVES(ROW){0}};
 
 const struct objective *objective_find(const struct config_node *node)
 {

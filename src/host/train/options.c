@@ -23,7 +23,7 @@ static const struct config_row run_rows[] = {
     {"run.checkpoint_every", CONFIG_REAL, "1", 0, 1000000, NULL, "epochs",
      "checkpoint interval, may be fractional; 0: only at the end"},
     {"run.keep", CONFIG_INT, "2", 1, 1000000, NULL, "", "newest checkpoints that stay (the best stays too)"},
-    {"run.time_limit", CONFIG_REAL, "0", 0, 1e9, NULL, "s", "stop after this time, with a checkpoint; 0: none"},
+    {"run.time_limit", CONFIG_REAL, "0", 0, 1e9, NULL, "s", "stop after this time, with a checkpoint and exit status 130; 0: none"},
     {"run.until", CONFIG_MAP, "{}", 0, 0, NULL, "", "stop early"},
     {"run.until.accuracy", CONFIG_REAL, "0", 0, 1, NULL, "",
      "at the end of the epoch that reaches it (hold-out, else test); 0: never"},

@@ -13,6 +13,7 @@ struct profile {
     double kind[OP_KINDS], flops[OP_KINDS], bytes[OP_KINDS]; /* of a step; seconds are medians over steps */
     int count[OP_KINDS];                                     /* instructions of a step */
     double stage[64];                                        /* seconds of the first 64 stages */
+    int disturbed; /* steps that other processes disturbed, however often they were taken again */
 };
 
 /* steps measured steps after two others, on one random batch. The engine is bound and initialised here. */

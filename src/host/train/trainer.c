@@ -313,7 +313,7 @@ static void print_summary(const struct trainer *t, FILE *out, double seconds)
     row[2] = arena_printf(&arena, "%.2f", 100 * e->accuracy[t->rule]);
     if (t->have_val) row[3] = arena_printf(&arena, "%.2f", 100 * t->val.accuracy[t->rule]);
     table_print(out, cells, rows, columns, terminal_width(out), terminal_color(out, t->request->console.color));
-    fprintf(out, "\n%.4g epochs in %.0f s. Everything is in %s\n", (double)t->marks.step / (double)t->epoch_steps,
+    fprintf(out, "\n%.4g epoch(s) in %.0f s. Everything is in %s\n", (double)t->marks.step / (double)t->epoch_steps,
             seconds, t->folder.path);
     arena_free(&arena);
 }

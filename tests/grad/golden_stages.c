@@ -141,6 +141,7 @@ static void open_case(struct golden *g, const char *backend, enum dtype real)
                                      .net = g->setup.net,
                                      .backend = g->setup.backend,
                                      .real = real,
+                                     .act = real == DTYPE_F32 ? g->setup.run.act : real,
                                      .classes = (int)json_integer_value(json_object_get(meta, "classes")),
                                      .batch = g->setup.run.batch,
                                      .slices = g->setup.run.slices,

@@ -55,6 +55,7 @@ static inline struct small_net *small_net_open(const char *text, const char *con
                                      .net = net->setup.net,
                                      .backend = net->setup.backend,
                                      .real = real,
+                                     .act = real == DTYPE_F32 ? net->setup.run.act : real,
                                      .classes = 5,
                                      .batch = net->setup.run.batch,
                                      .slices = net->setup.run.slices,

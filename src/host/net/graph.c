@@ -12,9 +12,9 @@ const char *section_name(enum section section)
     return names[section];
 }
 
-void graph_init(struct graph *graph, enum dtype real, int64_t batch)
+void graph_init(struct graph *graph, enum dtype real, enum dtype act, int64_t batch)
 {
-    *graph = (struct graph){.real = real, .batch = batch};
+    *graph = (struct graph){.real = real, .act = act, .batch = batch};
 }
 
 void graph_free(struct graph *graph)
@@ -47,13 +47,6 @@ int graph_value(struct graph *graph, enum role role, struct tensor tensor, const
     vsnprintf(value->name, sizeof value->name, name, args);
     va_end(args);
     return graph->values++;
-}
-
-int graph_act(struct graph *graph, int rank, const int64_t *dim, const char *name)
-{
-    int64_t full[TENSOR_RANK] = {graph->batch};
-    for (int i = 1; i < rank; i++) full[i] = dim[i];
-    return graph_value(graph, ROLE_ACT, tensor_plain(graph->real, rank, full), "%s", name);
 }
 
 int graph_param(struct graph *graph, enum group group, struct tensor shape, enum init init, double init_value,

@@ -57,7 +57,8 @@ struct node {
 };
 
 struct graph {
-    enum dtype real; /* f32, or f64 on the reference backend */
+    enum dtype real; /* f32, or f64 on the reference backend: parameters, gradients, statistics, embeddings */
+    enum dtype act;  /* of activations and their gradients: real, or bf16 beside f32 */
     int64_t batch;   /* B */
     struct value *value;
     int values, value_room;
@@ -65,14 +66,12 @@ struct graph {
     int nodes[SECTIONS], node_room[SECTIONS];
 };
 
-void graph_init(struct graph *graph, enum dtype real, int64_t batch);
+void graph_init(struct graph *graph, enum dtype real, enum dtype act, int64_t batch);
 void graph_free(struct graph *graph);
 
 /* A new value; returns its number. name is a printf format. */
 int graph_value(struct graph *graph, enum role role, struct tensor tensor, const char *name, ...)
     __attribute__((format(printf, 4, 5)));
-/* An activation of the graph's real type with B samples of the given shape. */
-int graph_act(struct graph *graph, int rank, const int64_t *dim, const char *name);
 /* A parameter of the graph's real type, with its gradient unless group is GROUP_FROZEN. */
 int graph_param(struct graph *graph, enum group group, struct tensor shape, enum init init, double init_value,
                 const char *name);

@@ -169,10 +169,19 @@ void dnnl_single_thread(void)
     omp_set_num_threads(1);
 }
 
+static int has_isa(int wanted)
+{
+    return ((int)dnnl_get_effective_cpu_isa() & wanted) == wanted;
+}
+
 int dnnl_block(void)
 {
-    return ((int)dnnl_get_effective_cpu_isa() & (int)dnnl_cpu_isa_avx512_core) == (int)dnnl_cpu_isa_avx512_core ? 16
-                                                                                                                : 8;
+    return has_isa(dnnl_cpu_isa_avx512_core) ? 16 : 8;
+}
+
+int dnnl_has_bf16(void)
+{
+    return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
 const char *dnnl_isa(void)
@@ -180,13 +189,14 @@ const char *dnnl_isa(void)
     static const struct {
         int isa;
         const char *text;
-    } rows[] = {{dnnl_cpu_isa_avx512_core, "AVX-512"},
+    } rows[] = {{dnnl_cpu_isa_avx512_core_amx, "AMX"},
+                {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
+                {dnnl_cpu_isa_avx512_core, "AVX-512"},
                 {dnnl_cpu_isa_avx2, "AVX2"},
                 {dnnl_cpu_isa_avx, "AVX"},
                 {dnnl_cpu_isa_sse41, "SSE4.1"}};
-    int isa = (int)dnnl_get_effective_cpu_isa();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if ((isa & rows[i].isa) == rows[i].isa) return rows[i].text;
+        if (has_isa(rows[i].isa)) return rows[i].text;
     return "generic";
 }
 

@@ -87,6 +87,8 @@ void primitive_free(struct primitive *primitive);
 /* Channels of a block that oneDNN's convolutions want here, and the instruction set in words. */
 int dnnl_block(void);
 const char *dnnl_isa(void);
+/* Whether the processor multiplies bf16; oneDNN would also imitate it, slower than f32. */
+int dnnl_has_bf16(void);
 const char *dnnl_version_text(char *out, size_t size);
 
 #endif

@@ -64,6 +64,7 @@ static hff_status linear_create(struct cpu_backend *backend, const struct op_des
     TRY(slice_samples(desc, forward ? 4 : 3, &samples));
     struct linear_op *op = cpu_op_new(backend, desc, sizeof *op);
     if (!op) return HFF_E_MEMORY;
+    op->base.op.desc.arg[1].layout = LAYOUT_PLAIN; /* also where it was left open */
     struct product_desc product = {.k = forward ? ins : outs,
                                    .lda = forward ? ins : outs,
                                    .ldb = ins,

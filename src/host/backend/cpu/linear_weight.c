@@ -157,6 +157,7 @@ hff_status cpu_linear_weight_create(struct cpu_backend *backend, const struct op
     TRY(slice_samples(desc, 4, &samples));
     struct weight_op *op = cpu_op_new(backend, desc, sizeof *op);
     if (!op) return HFF_E_MEMORY;
+    op->base.op.desc.arg[2].layout = LAYOUT_PLAIN; /* also where it was left open */
     struct cut m = cut_even(outs, TILE_ROWS), n = cut_even(ins, TILE_COLUMNS);
     struct product_desc product = {
         .k = samples, .lda = outs, .ldb = ins, .ldc = desc->slices == 1 ? ins : n.size, .transpose_a = 1};

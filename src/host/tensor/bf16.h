@@ -15,13 +15,14 @@ static inline float bf16_wide(bf16 h)
     return v;
 }
 
-/* The nearest one, of two the even one; what is not a number stays so. No branches, for loops that become vectors. */
+/* The nearest one, of two the even one; what is not a number stays so. No branches and 32 bits up to the last step, for
+ * loops that become vectors. */
 static inline bf16 bf16_near(float v)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    uint32_t near = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
-    return (bf16)((bits & 0x7fffffff) > 0x7f800000 ? nan : near);
+    uint32_t near = bits + 0x7fff + (bits >> 16 & 1);
+    return (bf16)((v != v ? bits | 0x400000 : near) >> 16);
 }
 
 #endif

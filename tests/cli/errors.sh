@@ -11,6 +11,7 @@ printf 'run: {epoch: 1}\nnet: {stages: [linear: {units: 3}]}\n' >key.yaml
 wants 2 "epochs" "$hff" train key.yaml
 wants 2 "run.epochs" "$hff" train tiny.yaml --set run.epochs=-1
 wants 2 "run.batch" "$hff" train tiny.yaml --set run.batch=many
+wants 2 "run.dtype is bf16, in which the ref backend" "$hff" train tiny.yaml --set run.dtype=bf16 --set run.backend=ref
 wants 2 "slices" "$hff" train tiny.yaml --set run.slices=7
 wants 2 "holdout" "$hff" train tiny.yaml --set data.holdout=0 --set predict.rule=weighted
 wants 2 "smoothing" "$hff" train tiny.yaml --set objective.smoothing=0.1 --set objective.loss=pairwise

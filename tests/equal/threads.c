@@ -1,12 +1,14 @@
-/* The number of threads never changes a bit: parameters, moments and scores after some steps, for an MLP and a CNN. */
+/* The number of threads never changes a bit: parameters, moments and scores after some steps, for an MLP and a CNN,
+ * with activations in f32 and in bf16. */
 #include "support/small_net.h"
 
-static void same_for_all_threads(const char *text)
+static void same_for_all_threads(const char *text, const char *dtype)
 {
+    const char *const sets[] = {dtype};
     static const int threads[] = {1, 2, 3, 4};
     unsigned char *first[2] = {NULL, NULL};
     for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
-        struct small_net *net = small_net_open(text, NULL, 0, threads[t], DTYPE_F32, 1);
+        struct small_net *net = small_net_open(text, sets, 1, threads[t], DTYPE_F32, 1);
         small_net_train(net, 5);
         for (int moments = 0; moments < 2; moments++) {
             struct kept *kept;
@@ -39,13 +41,27 @@ static void same_for_all_threads(const char *text)
 static void mlp(void **state)
 {
     (void)state;
-    same_for_all_threads(SMALL_MLP);
+    same_for_all_threads(SMALL_MLP, "run.dtype=f32");
 }
 
 static void cnn(void **state)
 {
     (void)state;
-    same_for_all_threads(SMALL_CNN);
+    same_for_all_threads(SMALL_CNN, "run.dtype=f32");
+}
+
+static void mlp_bf16(void **state)
+{
+    (void)state;
+    small_net_needs("cpu", DTYPE_BF16);
+    same_for_all_threads(SMALL_MLP, "run.dtype=bf16");
+}
+
+static void cnn_bf16(void **state)
+{
+    (void)state;
+    small_net_needs("cpu", DTYPE_BF16);
+    same_for_all_threads(SMALL_CNN, "run.dtype=bf16");
 }
 
 /* The same seed gives the same start; another one does not. */
@@ -70,6 +86,7 @@ static void seeds(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(seeds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(mlp_bf16),
+                                       cmocka_unit_test(cnn_bf16), cmocka_unit_test(seeds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,7 @@ static void check_back(struct harness *h, struct op_desc forward, struct op_desc
         if (strcmp(bi->arg[a].name, "dy") == 0) dy = a;
         for (int i = 0; i < fi->args; i++)
             if (back.arg[a] && bi->arg[a].access & ARG_IN && strcmp(bi->arg[a].name, fi->arg[i].name) == 0)
-                memcpy(back.arg[a], fi->arg[i].access == ARG_IN ? in.arg[i] : out.arg[i],
+                memcpy(back.arg[a], fi->arg[i].access & ARG_OUT ? out.arg[i] : in.arg[i],
                        sizeof(double) * (size_t)tensor_count(&forward.arg[i]));
     }
     struct op_values gradient = run(h, &b, &back);

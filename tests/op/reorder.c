@@ -1,4 +1,4 @@
-/* reorder on every backend: between plain and the backend's activation layout, and flattening. */
+/* reorder on every backend: between plain and the backend's activation layout, flattening, and between f32 and bf16. */
 #include "support/op_harness.h"
 
 #include <setjmp.h>
@@ -11,10 +11,16 @@ static const int64_t shapes[][4] = {{1, 1, 1, 1},   {5, 3, 7, 5},    {2, 16, 3, 
 
 static void both_ways(struct harness *h, struct tensor plain, struct tensor any)
 {
+    static const enum dtype types[][2] = {
+        {DTYPE_F32, DTYPE_F32}, {DTYPE_F32, DTYPE_BF16}, {DTYPE_BF16, DTYPE_F32}, {DTYPE_BF16, DTYPE_BF16}};
     any.layout = LAYOUT_ANY; /* here: the layout in which the backend wants activations */
-    harness_check(h, &(struct op_case){.desc = {.kind = OP_REORDER, .slices = 1, .arg = {plain, any}}});
-    harness_check(h, &(struct op_case){.desc = {.kind = OP_REORDER, .slices = 1, .arg = {any, plain}}});
-    harness_check(h, &(struct op_case){.desc = {.kind = OP_REORDER, .slices = 1, .arg = {plain, plain}}});
+    const struct tensor ways[][2] = {{plain, any}, {any, plain}, {plain, plain}};
+    for (int t = 0; t < 4; t++)
+        for (int w = 0; w < 3; w++) {
+            struct op_case c = {.desc = {.kind = OP_REORDER, .slices = 1, .arg = {ways[w][0], ways[w][1]}}};
+            for (int a = 0; a < 2; a++) c.desc.arg[a].dtype = types[t][a];
+            harness_check(h, &c);
+        }
 }
 
 static void reorder(void **state)

@@ -85,7 +85,16 @@ static void checks(void **state)
     refuse(bad, "argument dy has another element type");
     bad = good;
     bad.arg[0].dtype = DTYPE_U8;
-    refuse(bad, "argument x is neither f32 nor f64");
+    refuse(bad, "argument x is neither f32 nor f64 nor bf16");
+    bad = good;
+    bad.arg[0].dtype = DTYPE_BF16; /* beside a dy in f32 */
+    refuse(bad, "argument dy has another element type");
+    bad.arg[1].dtype = DTYPE_BF16;
+    assert_int_equal(op_check(&bad), HFF_OK);
+    bad.arg[3].dtype = DTYPE_BF16;
+    refuse(bad, "argument dbias is neither f32 nor f64");
+    bad.arg[3].dtype = bad.arg[2].dtype = DTYPE_F64;
+    refuse(bad, "argument dw has another element type");
     bad = good;
     bad.arg[0].rank = 2;
     refuse(bad, "argument x has a wrong number of dimensions");

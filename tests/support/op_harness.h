@@ -1,7 +1,9 @@
 /* Runs one op on any backend with random inputs and compares the results with the reference in double.
  *
- * A case is a description (f32, plain) and what its inputs should look like. Values are kept as plain arrays of double,
- * whatever the element type (every f32, i32 and u8 fits), and are turned into the layout that a backend wants and back.
+ * A case is a description (f32, plain) and what its inputs should look like. Backends that compute in bf16 run it a
+ * second time with activations of that type; the truth then starts from the same rounded inputs. Values are kept as
+ * plain arrays of double, whatever the element type (every f32, i32 and u8 fits), and are turned into the layout that a
+ * backend wants and back.
  * Around every buffer lie guard bytes; outputs start as NaN; inputs must come back unchanged. */
 #ifndef TESTS_SUPPORT_OP_HARNESS_H
 #define TESTS_SUPPORT_OP_HARNESS_H
@@ -17,6 +19,7 @@ enum op_data {
     DATA_NOT_FINITE = 32 /* grad_norm: one element is infinite */,
     DATA_IN_PLACE = 64,     /* the row's "in place" arguments share their memory */
     DATA_MAY_BE_ZERO = 128, /* a result of zeros is right here (a derivative that vanishes) */
+    DATA_BF16 = 256,        /* activations in bf16: harness_check adds it */
 };
 
 struct op_case {
@@ -48,6 +51,8 @@ void harness_check(struct harness *h, const struct op_case *c);
 /* Fails the test when a case has failed, or when there was none. */
 void harness_finish(struct harness *h);
 
+/* The element type of an argument on a backend that is not the reference. */
+enum dtype case_dtype(const struct op_case *c, int arg);
 /* Random inputs for the case; outputs are allocated and not set. */
 void values_make(const struct op_case *c, struct op_values *values);
 void values_free(struct op_values *values);
@@ -55,7 +60,7 @@ void values_free(struct op_values *values);
 int harness_run(struct backend *backend, const struct op_case *c, enum dtype real, const struct op_values *in,
                 struct op_values *out, char *why);
 
-/* How far an argument in f32 may be from the reference's: absolute + relative |value|; where width is not 0 absolute is
+/* How far an argument may be from the reference's: absolute + relative |value|; where width is not 0 absolute is
  * divided by the length of the sample's row of argument 0, and 0 for a dead one. See op_tolerance.c. */
 struct op_room {
     double absolute, relative;

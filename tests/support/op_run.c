@@ -1,6 +1,8 @@
 /* Runs one op on one backend: layouts, guard bytes, copies. */
 #include "op_harness.h"
 
+#include "tensor/bf16.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ static double element_get(enum dtype dtype, const unsigned char *at)
         int32_t i32;
         int64_t i64;
         uint8_t u8;
+        bf16 b16;
     } v;
     memcpy(&v, at, dtype_bytes(dtype));
     switch (dtype) {
@@ -52,7 +55,7 @@ static double element_get(enum dtype dtype, const unsigned char *at)
     case DTYPE_U8: return v.u8;
     case DTYPE_I32: return v.i32;
     case DTYPE_I64: return (double)v.i64;
-    case DTYPE_BF16: break;
+    case DTYPE_BF16: return bf16_wide(v.b16);
     }
     return NAN;
 }
@@ -65,6 +68,7 @@ static void element_set(enum dtype dtype, unsigned char *at, double value)
         int32_t i32;
         int64_t i64;
         uint8_t u8;
+        bf16 b16;
     } v = {.f64 = 0};
     switch (dtype) {
     case DTYPE_F32: v.f32 = (float)value; break;
@@ -72,7 +76,7 @@ static void element_set(enum dtype dtype, unsigned char *at, double value)
     case DTYPE_U8: v.u8 = (uint8_t)value; break;
     case DTYPE_I32: v.i32 = (int32_t)value; break;
     case DTYPE_I64: v.i64 = (int64_t)value; break;
-    case DTYPE_BF16: break;
+    case DTYPE_BF16: v.b16 = bf16_near((float)value); break;
     }
     memcpy(at, &v, dtype_bytes(dtype));
 }
@@ -97,14 +101,14 @@ static void store(const struct tensor *t, const double *values, unsigned char *o
 /* 0 when channels of the padding are not 0. */
 static int load(const struct tensor *t, const unsigned char *bytes, double *values)
 {
-    size_t size = tensor_bytes(t);
+    size_t size = tensor_bytes(t), element = dtype_bytes(t->dtype);
     for (int64_t i = 0; i < tensor_count(t); i++) values[i] = element_get(t->dtype, bytes + element_at(t, i));
-    if (t->layout != LAYOUT_BLOCKED || t->dtype != DTYPE_F32) return 1;
+    if (t->layout != LAYOUT_BLOCKED || t->dtype == DTYPE_U8) return 1;
     unsigned char *rest = malloc(size);
     memcpy(rest, bytes, size);
-    for (int64_t i = 0; i < tensor_count(t); i++) memset(rest + element_at(t, i), 0, sizeof(float));
+    for (int64_t i = 0; i < tensor_count(t); i++) memset(rest + element_at(t, i), 0, element);
     int zero = 1;
-    for (size_t i = 0; i < size / sizeof(float); i++) zero &= element_get(DTYPE_F32, rest + i * sizeof(float)) == 0;
+    for (size_t i = 0; i < size / element; i++) zero &= element_get(t->dtype, rest + i * element) == 0;
     free(rest);
     return zero;
 }
@@ -178,20 +182,21 @@ static int convert(struct run *r, const struct tensor *from, const unsigned char
     return ok;
 }
 
-/* What argument a is described as to this backend: activations in its layout, weights of convolutions as it likes. */
-static struct tensor describe(struct backend *b, const struct op_desc *d, int a, enum dtype real)
+/* What argument a is described as to this backend: activations in its layout, weights as it likes. */
+static struct tensor describe(struct backend *b, const struct op_case *c, int a, enum dtype real)
 {
+    const struct op_desc *d = &c->desc;
     struct tensor t = d->arg[a];
     const char *dims = op_table[d->kind].arg[a].dims;
     if (t.rank == 0) return t;
-    if (op_table[d->kind].arg[a].dtype < 0) t.dtype = real;
+    if (op_table[d->kind].arg[a].dtype < 0) t.dtype = real == DTYPE_F64 ? real : case_dtype(c, a);
     int activation = d->kind == OP_REORDER ? t.layout == LAYOUT_ANY : dims[0] == 'B' && t.rank > 1;
     if (activation) {
         enum dtype own = t.dtype;
-        t = b->api->activation(b, real, t.rank, t.dim);
+        t = b->api->activation(b, own, t.rank, t.dim);
         t.dtype = own;
     }
-    if (strcmp(dims, "OIkk") == 0) t.layout = LAYOUT_ANY;
+    if (op_table[d->kind].arg[a].access & ARG_OPEN) t.layout = LAYOUT_ANY;
     return t;
 }
 
@@ -214,7 +219,7 @@ static int push_all(struct run *r, const struct op_case *c, const struct op_valu
         if (!slot_open(r, &r->slot[a], &t, tensor_bytes(&t), GUARD + dtype_bytes(t.dtype))) return 0;
         struct slot *s = &r->slot[a];
         if (info->arg[a].access & ARG_IN && t.layout == LAYOUT_OPAQUE) {
-            plain = tensor_plain(t.dtype, t.rank, t.dim);
+            plain = tensor_plain(case_dtype(c, a), t.rank, t.dim);
             unsigned char *bytes = malloc(tensor_bytes(&plain));
             store(&plain, in->arg[a], bytes);
             int ok = convert(r, &plain, bytes, &t, s->before + s->front);
@@ -273,7 +278,7 @@ int harness_run(struct backend *backend, const struct op_case *c, enum dtype rea
     struct op_desc desc = c->desc;
     void *args[OP_ARGS] = {NULL};
     memset(out, 0, sizeof *out);
-    for (int a = 0; a < info->args; a++) desc.arg[a] = describe(backend, &c->desc, a, real);
+    for (int a = 0; a < info->args; a++) desc.arg[a] = describe(backend, c, a, real);
     share_slots(&r, c);
     int ok = good(&r, backend->api->stream_create(backend, &r.stream)) &&
              good(&r, backend->api->op_create(backend, &desc, &r.op)) && push_all(&r, c, in);

@@ -1,11 +1,14 @@
-/* How far an f32 result may be from the reference's.
+/* How far a result may be from the reference's.
  *
  * With u = eps / 2 the rounding of one operation, a running sum of L terms of size 1 and random sign has partial sums
  * of size sqrt(i), i = 1 .. L, each rounded to a random u sqrt(i) / 2 or so: an error of about u L / 3 in the mean
  * square, hence eps L beyond six deviations, for any order of summing (blocked and tree orders err less). Terms of one
  * sign give partial sums of size i, an error of u L^1.5 / 3 on a result of size L, hence eps sqrt(L) relative. Where
  * op.h promises sums in fp64 only the terms are rounded: eps sqrt(L). Inputs are of size 1 (op_values.c), rarely up to
- * 5. */
+ * 5.
+ *
+ * A result in bf16 is such an f32 rounded once more, by up to 2^-8 of itself: that, and nothing for the length of sums,
+ * is added, so that a sum kept in bf16 is found out. */
 #include "op_harness.h"
 
 #include <float.h>
@@ -79,7 +82,8 @@ static double pool_terms(const struct op_desc *d)
     return kernel * kernel;
 }
 
-struct op_room op_room(const struct op_case *c, const struct op_values *in, const struct op_values *truth, int arg)
+static struct op_room f32_room(const struct op_case *c, const struct op_values *in, const struct op_values *truth,
+                               int arg)
 {
     const struct op_desc *d = &c->desc;
     if (d->arg[arg].dtype != DTYPE_F32 && d->arg[arg].dtype != DTYPE_F64) return room(0, 0);
@@ -112,6 +116,13 @@ struct op_room op_room(const struct op_case *c, const struct op_values *in, cons
     case OP_KINDS: break;
     }
     return room(0, 0);
+}
+
+struct op_room op_room(const struct op_case *c, const struct op_values *in, const struct op_values *truth, int arg)
+{
+    struct op_room of = f32_room(c, in, truth, arg);
+    if (case_dtype(c, arg) == DTYPE_BF16) of.relative += 1.01 / 256;
+    return of;
 }
 
 double op_tolerance(struct op_room *room_of, const struct op_values *in, int64_t at, double value)

@@ -2,6 +2,7 @@
 #include "op_harness.h"
 
 #include "base/philox.h"
+#include "tensor/bf16.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +16,19 @@ static uint64_t case_seed(const struct op_case *c)
     op_text(&c->desc, text, sizeof text);
     for (const char *s = text; *s; s++) hash = (hash ^ (unsigned char)*s) * 1099511628211u;
     return hash;
+}
+
+enum dtype case_dtype(const struct op_case *c, int arg)
+{
+    int narrow = c->data & DATA_BF16 && op_table[c->desc.kind].arg[arg].dtype == ARG_ACT;
+    return narrow ? DTYPE_BF16 : c->desc.arg[arg].dtype;
+}
+
+/* What bf16 ops make of an input: activations hold no more, and products round their weights so. */
+static double as_held(const struct op_case *c, int arg, double v)
+{
+    int weight = c->data & DATA_BF16 && op_table[c->desc.kind].arg[arg].access & ARG_OPEN;
+    return weight || case_dtype(c, arg) == DTYPE_BF16 ? (double)bf16_wide(bf16_near((float)v)) : v;
 }
 
 /* Numbers that f32 holds exactly, so that f32 and f64 start from the same ones. */
@@ -43,8 +57,10 @@ static void avoid_kink(const struct op_case *c, struct op_values *v)
     int64_t channels = c->desc.arg[0].dim[1], area = tensor_row(&c->desc.arg[0]) / channels;
     for (int64_t i = 0; i < tensor_count(&c->desc.arg[0]); i++) {
         int64_t ch = i / area % channels;
-        double slope = v->arg[1][ch] * v->arg[4][ch], u = slope * (v->arg[0][i] - v->arg[3][ch]) + v->arg[2][ch];
-        if (fabs(u) < 1e-3) v->arg[0][i] = single(v->arg[0][i] + 0.01 / slope);
+        double slope = v->arg[1][ch] * v->arg[4][ch], *x = &v->arg[0][i];
+        *x = as_held(c, 0, *x);
+        double u = slope * (*x - v->arg[3][ch]) + v->arg[2][ch];
+        if (fabs(u) < 1e-3) *x = single(*x + fmax(0.01 / slope, fabs(*x) / 64)); /* further than bf16 rounds back */
     }
 }
 
@@ -156,6 +172,8 @@ void values_make(const struct op_case *c, struct op_values *v)
                 d->arg[a].dtype == DTYPE_I64 || c->data & DATA_TIES ? rng_below(&rng, 4) : single(rng_normal(&rng));
     }
     fill_special(c, v, &rng);
+    for (int a = 0; a < op_table[d->kind].args; a++)
+        for (int64_t i = 0; v->arg[a] && i < tensor_count(&d->arg[a]); i++) v->arg[a][i] = as_held(c, a, v->arg[a][i]);
 }
 
 void values_free(struct op_values *v)

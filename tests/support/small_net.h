@@ -41,6 +41,17 @@ struct small_net {
     "{channels: 18}}]}\n"                                                                                              \
     "objective: {prototypes: {per_class: 2}, learn_scale: true, head: {aux: 24, aux_act: relu, grid: 2}}\n"
 
+/* Skips the test where a backend does not compute in a type. */
+static inline void small_net_needs(const char *name, enum dtype dtype)
+{
+    struct backend *backend;
+    SMALL_OK(backend_open(name, 1, &backend));
+    int computes = backend->api->computes(backend, dtype);
+    if (!computes) print_message("no %s on %s (%s)\n", dtype_name(dtype), name, backend->api->describe(backend));
+    backend_close(backend);
+    if (!computes) skip();
+}
+
 static inline struct small_net *small_net_open(const char *text, const char *const *sets, int set_count, int threads,
                                                enum dtype real, uint64_t seed)
 {
@@ -55,6 +66,7 @@ static inline struct small_net *small_net_open(const char *text, const char *con
                                      .net = net->setup.net,
                                      .backend = net->setup.backend,
                                      .real = real,
+                                     .act = real == DTYPE_F32 ? net->setup.run.act : real,
                                      .classes = 5,
                                      .batch = net->setup.run.batch,
                                      .slices = net->setup.run.slices,

@@ -20,7 +20,7 @@ struct stream;
 /* An op that is ready to run. Backends put their own fields behind this one. */
 struct op {
     struct backend *backend;
-    struct op_desc desc; /* as asked, with every LAYOUT_ANY replaced by what the op reads or writes */
+    struct op_desc desc; /* as asked, with every LAYOUT_ANY (and its type) replaced by what the op reads or writes */
 };
 
 struct backend_api {
@@ -37,14 +37,13 @@ struct backend_api {
     hff_status (*alloc)(struct backend *backend, size_t bytes, void **out);
     void (*free)(struct backend *backend, void *memory);
 
-    /* Whether ops work on this element type. */
+    /* Whether ops work on this element type; bf16: on activations of it, and faster than on f32. */
     int (*computes)(struct backend *backend, enum dtype dtype);
     /* The layout in which this backend wants an activation of that shape. */
     struct tensor (*activation)(struct backend *backend, enum dtype dtype, int rank, const int64_t *dim);
 
-    /* HFF_E_CONFIG when the backend has no way to do this op with these attributes and types. Weights of conv and
-     * conv_data
-     * and the dw of conv_weight may be LAYOUT_ANY; everything else has its layout. */
+    /* HFF_E_CONFIG when the backend has no way to do this op with these attributes and types. ARG_OPEN arguments may
+     * be LAYOUT_ANY; everything else has its layout. */
     hff_status (*op_create)(struct backend *backend, const struct op_desc *desc, struct op **out);
     void (*op_destroy)(struct op *op);
     size_t (*op_workspace)(const struct op *op);

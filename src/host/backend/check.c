@@ -8,7 +8,7 @@
 /* What the letters were first seen to stand for; 0: not seen. */
 struct sizes {
     int64_t letter[UCHAR_MAX + 1];
-    int dtype[2]; /* of ARG_REAL and ARG_ANY arguments; -1: not seen */
+    int real, act; /* types; -1: not seen. A bf16 argument counts as f32 in real */
 };
 
 static hff_status bad_arg(const struct op_desc *desc, int arg, const char *what)
@@ -22,10 +22,13 @@ static hff_status check_dtype(const struct op_desc *desc, int arg, struct sizes 
 {
     int want = op_table[desc->kind].arg[arg].dtype, have = (int)desc->arg[arg].dtype;
     if (want >= 0) return have == want ? HFF_OK : bad_arg(desc, arg, "has the wrong element type");
-    if (want == ARG_REAL && have != DTYPE_F32 && have != DTYPE_F64) return bad_arg(desc, arg, "is neither f32 nor f64");
-    int *seen = &sizes->dtype[want == ARG_REAL];
-    if (*seen >= 0 && *seen != have) return bad_arg(desc, arg, "has another element type than an argument before it");
-    *seen = have;
+    int narrow = have == DTYPE_BF16 && want != ARG_REAL, real = narrow ? DTYPE_F32 : have;
+    if (real != DTYPE_F32 && real != DTYPE_F64)
+        return bad_arg(desc, arg, want == ARG_REAL ? "is neither f32 nor f64" : "is neither f32 nor f64 nor bf16");
+    if ((sizes->real >= 0 && sizes->real != real) || (want == ARG_ACT && sizes->act >= 0 && sizes->act != have))
+        return bad_arg(desc, arg, "has another element type than an argument before it");
+    sizes->real = real;
+    if (want == ARG_ACT) sizes->act = have;
     return HFF_OK;
 }
 
@@ -108,7 +111,7 @@ static const attr_check attr_checks[OP_KINDS] = {
 hff_status op_check(const struct op_desc *desc)
 {
     const struct op_info *info = &op_table[desc->kind];
-    struct sizes sizes = {.letter = {['M'] = METRICS, ['Y'] = HYPERS, ['N'] = NORMS, ['1'] = 1}, .dtype = {-1, -1}};
+    struct sizes sizes = {.letter = {['M'] = METRICS, ['Y'] = HYPERS, ['N'] = NORMS, ['1'] = 1}, .real = -1, .act = -1};
     for (int i = 0; i < info->args; i++) {
         if (desc->arg[i].rank == 0) {
             if (!(info->arg[i].access & ARG_OPTIONAL)) return bad_arg(desc, i, "is missing");

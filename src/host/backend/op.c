@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { IN = ARG_IN, OUT = ARG_OUT, BOTH = ARG_BOTH, MAYBE = ARG_OPTIONAL, REAL = ARG_REAL };
+enum { IN = ARG_IN, OUT = ARG_OUT, BOTH = ARG_BOTH, MAYBE = ARG_OPTIONAL, OPEN = ARG_OPEN };
 
 static double count(const struct op_desc *desc, int arg)
 {
@@ -56,7 +56,8 @@ static double hff_eval_flops(const struct op_desc *desc)
 }
 
 /* clang-format off */
-#define R(name, access, dims) {name, access, REAL, dims}
+#define R(name, access, dims) {name, access, ARG_REAL, dims}
+#define A(name, access, dims) {name, access, ARG_ACT, dims}
 #define F64(name, access, dims) {name, access, DTYPE_F64, dims}
 #define NORM {"norm", IN, DTYPE_F64, "N"}
 #define HYPER {"hyper", IN, DTYPE_F64, "Y"}
@@ -64,35 +65,35 @@ static double hff_eval_flops(const struct op_desc *desc)
 const struct op_info op_table[OP_KINDS] = {
     [OP_REORDER] = {"reorder", 0, 2, {{"src", IN, ARG_ANY, "*"}, {"dst", OUT, ARG_ANY, "*"}}, NULL},
     [OP_LINEAR] = {"linear", 0, 4,
-        {R("x", IN, "BI"), R("w", IN, "OI"), R("bias", IN | MAYBE, "O"), R("y", OUT, "BO")}, linear_flops},
-    [OP_LINEAR_DATA] = {"linear_data", 0, 3, {R("dy", IN, "BO"), R("w", IN, "OI"), R("dx", OUT, "BI")}, linear_flops},
+        {A("x", IN, "BI"), R("w", IN | OPEN, "OI"), R("bias", IN | MAYBE, "O"), A("y", OUT, "BO")}, linear_flops},
+    [OP_LINEAR_DATA] = {"linear_data", 0, 3, {A("dy", IN, "BO"), R("w", IN | OPEN, "OI"), A("dx", OUT, "BI")}, linear_flops},
     [OP_LINEAR_WEIGHT] = {"linear_weight", 1, 4,
-        {R("x", IN, "BI"), R("dy", IN, "BO"), R("dw", OUT, "OI"), R("dbias", OUT | MAYBE, "O")}, linear_weight_flops},
+        {A("x", IN, "BI"), A("dy", IN, "BO"), R("dw", OUT | OPEN, "OI"), R("dbias", OUT | MAYBE, "O")}, linear_weight_flops},
     [OP_CONV] = {"conv", 0, 4,
-        {R("x", IN, "BIHW"), R("w", IN, "OIkk"), R("bias", IN | MAYBE, "O"), R("y", OUT, "BOhw")}, conv_flops},
+        {A("x", IN, "BIHW"), R("w", IN | OPEN, "OIkk"), R("bias", IN | MAYBE, "O"), A("y", OUT, "BOhw")}, conv_flops},
     [OP_CONV_DATA] = {"conv_data", 0, 3,
-        {R("dy", IN, "BOhw"), R("w", IN, "OIkk"), R("dx", OUT, "BIHW")}, conv_data_flops},
+        {A("dy", IN, "BOhw"), R("w", IN | OPEN, "OIkk"), A("dx", OUT, "BIHW")}, conv_data_flops},
     [OP_CONV_WEIGHT] = {"conv_weight", 1, 4,
-        {R("x", IN, "BIHW"), R("dy", IN, "BOhw"), R("dw", OUT, "OIkk"), R("dbias", OUT | MAYBE, "O")},
+        {A("x", IN, "BIHW"), A("dy", IN, "BOhw"), R("dw", OUT | OPEN, "OIkk"), R("dbias", OUT | MAYBE, "O")},
         conv_weight_flops},
     [OP_NORM] = {"norm", 1, 8,
-        {R("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", OUT, "C"), R("invstd", OUT, "C"),
-         R("run_mean", BOTH, "C"), R("run_var", BOTH, "C"), R("y", OUT, "BC*")}, NULL},
+        {A("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", OUT, "C"), R("invstd", OUT, "C"),
+         R("run_mean", BOTH, "C"), R("run_var", BOTH, "C"), A("y", OUT, "BC*")}, NULL},
     [OP_NORM_EVAL] = {"norm_eval", 0, 6,
-        {R("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("run_mean", IN, "C"), R("run_var", IN, "C"),
-         R("y", OUT, "BC*")}, NULL},
+        {A("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("run_mean", IN, "C"), R("run_var", IN, "C"),
+         A("y", OUT, "BC*")}, NULL},
     [OP_NORM_BACK] = {"norm_back", 1, 9,
-        {R("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", IN, "C"), R("invstd", IN, "C"),
-         R("dy", IN, "BC*"), R("dx", OUT, "BC*"), R("dgamma", OUT, "C"), R("dbeta", OUT, "C")}, NULL},
-    [OP_ACT] = {"act", 0, 2, {R("x", IN, "B*"), R("y", OUT, "B*")}, NULL},
-    [OP_ACT_BACK] = {"act_back", 0, 3, {R("x", IN, "B*"), R("dy", IN, "B*"), R("dx", OUT, "B*")}, NULL},
+        {A("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", IN, "C"), R("invstd", IN, "C"),
+         A("dy", IN, "BC*"), A("dx", OUT, "BC*"), R("dgamma", OUT, "C"), R("dbeta", OUT, "C")}, NULL},
+    [OP_ACT] = {"act", 0, 2, {A("x", IN, "B*"), A("y", OUT, "B*")}, NULL},
+    [OP_ACT_BACK] = {"act_back", 0, 3, {A("x", IN, "B*"), A("dy", IN, "B*"), A("dx", OUT, "B*")}, NULL},
     [OP_POOL] = {"pool", 0, 3,
-        {R("x", IN, "BCHW"), R("y", OUT, "BChw"), {"index", OUT | MAYBE, DTYPE_U8, "BChw"}}, NULL},
+        {A("x", IN, "BCHW"), A("y", OUT, "BChw"), {"index", OUT | MAYBE, DTYPE_U8, "BChw"}}, NULL},
     [OP_POOL_BACK] = {"pool_back", 0, 3,
-        {{"index", IN | MAYBE, DTYPE_U8, "BChw"}, R("dy", IN, "BChw"), R("dx", OUT, "BCHW")}, NULL},
-    [OP_APOOL] = {"apool", 0, 2, {R("x", IN, "BCHW"), R("y", OUT, "BCab")}, NULL},
-    [OP_APOOL_BACK] = {"apool_back", 0, 2, {R("dy", IN, "BCab"), R("dx", OUT, "BCHW")}, NULL},
-    [OP_UNIT] = {"unit", 0, 2, {R("x", IN, "B*"), R("y", OUT, "B*")}, NULL},
+        {{"index", IN | MAYBE, DTYPE_U8, "BChw"}, A("dy", IN, "BChw"), A("dx", OUT, "BCHW")}, NULL},
+    [OP_APOOL] = {"apool", 0, 2, {A("x", IN, "BCHW"), A("y", OUT, "BCab")}, NULL},
+    [OP_APOOL_BACK] = {"apool_back", 0, 2, {A("dy", IN, "BCab"), A("dx", OUT, "BCHW")}, NULL},
+    [OP_UNIT] = {"unit", 0, 2, {A("x", IN, "B*"), A("y", OUT, "B*")}, NULL},
     [OP_HFF] = {"hff", 1, 12,
         {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
          {"y2", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), R("de", OUT, "BD"),

@@ -1,6 +1,9 @@
 /* The op catalogue: every computation a program can be made of, one table row each (op.c).
  *
  * B is the batch, S the slices; shapes are logical (tensor.h). "real" tensors are f32 (f64 in the reference backend).
+ * Activations and their gradients (x, y, dy, dx below) are real too, or, beside f32 for everything else, bf16: an op
+ * then computes in f32 (or f64 where the row says so) and rounds once, to the nearest, when it writes them; products
+ * take their weights rounded to bf16 and add up in f32. e and de of hff are always real.
  * An op whose result is a sum over samples computes it slice by slice: slice s holds samples [s B/S, (s+1) B/S), its
  * part
  * is computed by one thread in an order that depends on the slice alone, and parts are combined pairwise in a fixed
@@ -9,8 +12,8 @@
  * arguments, unless the row says "in place".
  *
  * kind            arguments (? optional: rank 0 and NULL)
- * reorder         src, dst                    the same elements in dst's layout; also flattens (N, C, H, W) <-> (N,
- * CHW)
+ * reorder         src, dst                    the same elements in dst's layout and type (f32 <-> bf16); also
+ *                                             flattens (N, C, H, W) <-> (N, CHW)
  * linear          x (B,I), w (O,I), bias? (O), y (B,O)                      y = x w^T + bias
  * linear_data     dy (B,O), w (O,I), dx (B,I)                               dx = dy w
  * linear_weight   x (B,I), dy (B,O), dw (O,I), dbias? (O)                   dw = dy^T x, dbias = sum dy; sliced
@@ -163,9 +166,15 @@ struct op_desc {
     struct tensor arg[OP_ARGS];
 };
 
-enum access { ARG_IN = 1, ARG_OUT = 2, ARG_BOTH = 3, ARG_OPTIONAL = 4 };
+/* ARG_OPEN: a weight or its gradient; in LAYOUT_ANY the op chooses how it lies and, for weights, whether in bf16. */
+enum access { ARG_IN = 1, ARG_OUT = 2, ARG_BOTH = 3, ARG_OPTIONAL = 4, ARG_OPEN = 8 };
 
-enum { ARG_REAL = -1 /* f32 or f64 */, ARG_ANY = -2 }; /* one type for all such arguments of an op */
+/* Classes of types. All of an op's arguments are of one real type, with bf16 counted as f32. */
+enum {
+    ARG_REAL = -1, /* f32 or f64 */
+    ARG_ACT = -2,  /* an activation: one type for all of them, f32, f64 or bf16 */
+    ARG_ANY = -3,  /* f32, f64 or bf16 */
+};
 
 struct op_info {
     const char *name;
@@ -174,7 +183,7 @@ struct op_info {
     struct {
         const char *name;
         int access;
-        int dtype;        /* an enum dtype, or ARG_REAL or ARG_ANY */
+        int dtype;        /* an enum dtype or a class of them */
         const char *dims; /* a letter each: the same letter is the same size in all arguments (B batch, W: C K; M, Y, N:
                            * METRICS, HYPERS, NORMS; 1: one); a final *: any more dimensions, the same number of
                            * elements

@@ -19,6 +19,7 @@ struct engine_options {
     struct net *net;
     struct backend *backend;
     enum dtype real; /* f32; f64 only with the reference backend */
+    enum dtype act;  /* of activations: real, or bf16 beside f32 */
     int classes, batch, slices;
     int64_t total_steps; /* of the whole run, for schedules; 0 when it will only evaluate */
 };

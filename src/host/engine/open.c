@@ -16,10 +16,13 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     struct stage_run *run = &engine->stage[index];
     const struct config_node *root = config_root(options->config);
     struct graph graph;
-    graph_init(&graph, options->real, options->batch);
+    graph_init(&graph, options->real, options->act, options->batch);
     run->stage = stage;
     run->input = graph_value(&graph, ROLE_INPUT, shape_tensor(&graph, &stage->in), "input");
-    if (index == 0) graph.value[run->input].tensor.block = PROGRAM_KEEP_PLAIN;
+    if (index == 0) { /* the host's batch */
+        graph.value[run->input].tensor.block = PROGRAM_KEEP_PLAIN;
+        graph.value[run->input].tensor.dtype = options->real;
+    }
     run->y1 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y1");
     run->y2 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y2");
     run->weight = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_F32, options->batch), "weight");

@@ -12,9 +12,9 @@ const char *section_name(enum section section)
     return names[section];
 }
 
-void graph_init(struct graph *graph, enum dtype real, int64_t batch)
+void graph_init(struct graph *graph, enum dtype real, enum dtype act, int64_t batch)
 {
-    *graph = (struct graph){.real = real, .batch = batch};
+    *graph = (struct graph){.real = real, .act = act, .batch = batch};
 }
 
 void graph_free(struct graph *graph)

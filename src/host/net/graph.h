@@ -57,7 +57,8 @@ struct node {
 };
 
 struct graph {
-    enum dtype real; /* f32, or f64 on the reference backend */
+    enum dtype real; /* f32, or f64 on the reference backend: parameters, gradients, statistics, embeddings */
+    enum dtype act;  /* of activations and their gradients: real, or bf16 beside f32 */
     int64_t batch;   /* B */
     struct value *value;
     int values, value_room;
@@ -65,7 +66,7 @@ struct graph {
     int nodes[SECTIONS], node_room[SECTIONS];
 };
 
-void graph_init(struct graph *graph, enum dtype real, int64_t batch);
+void graph_init(struct graph *graph, enum dtype real, enum dtype act, int64_t batch);
 void graph_free(struct graph *graph);
 
 /* A new value; returns its number. name is a printf format. */

@@ -14,7 +14,7 @@ struct shape {
 int64_t shape_count(const struct shape *shape);
 /* "96x16x16" into out (at least 64 bytes). */
 const char *shape_text(const struct shape *shape, char *out);
-/* The shape of a whole batch. */
+/* A whole batch of that shape, of the graph's activation type. */
 struct tensor shape_tensor(const struct graph *graph, const struct shape *shape);
 
 struct layer;

@@ -1,4 +1,5 @@
-/* flatten: images (C, H, W) become rows in the order channel, row, column. */
+/* flatten: images (C, H, W) become rows in the order channel, row, column. In the head the rows are the embedding,
+ * which is real whatever the activations are. */
 #include "layer.h"
 
 static hff_status infer(struct layer *layer)
@@ -7,9 +8,16 @@ static hff_status infer(struct layer *layer)
     return HFF_OK;
 }
 
+static struct tensor rows(const struct graph *graph, const struct layer *layer)
+{
+    struct tensor t = shape_tensor(graph, &layer->out);
+    if (layer->head) t.dtype = graph->real;
+    return t;
+}
+
 static int forward(struct graph *graph, struct layer *layer, int x, enum section section)
 {
-    int y = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->out), "%s.y", layer->name);
+    int y = graph_value(graph, ROLE_ACT, rows(graph, layer), "%s.y", layer->name);
     NODE(graph, section, OP_REORDER, x, y);
     return y;
 }

@@ -21,7 +21,7 @@ struct tensor shape_tensor(const struct graph *graph, const struct shape *shape)
 {
     int64_t dim[TENSOR_RANK] = {graph->batch};
     for (int i = 0; i < shape->rank; i++) dim[i + 1] = shape->dim[i];
-    return tensor_plain(graph->real, shape->rank + 1, dim);
+    return tensor_plain(graph->act, shape->rank + 1, dim);
 }
 
 struct shape layers_out(const struct layers *layers, const struct shape *in)

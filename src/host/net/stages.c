@@ -171,9 +171,20 @@ void stage_params(struct graph *graph, struct stage *stage)
     layers_params(graph, &stage->body);
 }
 
+/* The host's batch is real. */
+static int as_activation(struct graph *graph, int x, enum section section)
+{
+    struct tensor tensor = graph_at(graph, x)->tensor;
+    if (tensor.dtype == graph->act) return x;
+    tensor.dtype = graph->act;
+    int y = graph_value(graph, ROLE_ACT, tensor, "input.%s", dtype_name(graph->act));
+    NODE(graph, section, OP_REORDER, x, y);
+    return y;
+}
+
 int stage_forward(struct graph *graph, struct stage *stage, int x, enum section section, int last, int *passed)
 {
-    int h = layers_forward(graph, &stage->body, x, section);
+    int h = layers_forward(graph, &stage->body, as_activation(graph, x, section), section);
     *passed = -1;
     if (last) return h;
     if (stage->between == BETWEEN_NONE) {

@@ -42,8 +42,9 @@ hff_status head_embed(struct head *head)
             if (act != ACT_NONE) TRY(add(head, (struct layer){.kind = &layer_act, .name = "head.act", .act = act}));
         }
         if (!pool_first) TRY(add_pool(head, grid, "head.grid"));
-        TRY(add(head, (struct layer){.kind = &layer_flatten, .name = "head.flatten"}));
     }
+    if (head->shape.rank == 3 || head->graph->act != head->graph->real)
+        TRY(add(head, (struct layer){.kind = &layer_flatten, .name = "head.flatten"}));
     struct shape out = layers_out(&head->embed, &head->shape);
     head->embedding = shape_count(&out);
     return HFF_OK;

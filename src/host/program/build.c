@@ -113,10 +113,8 @@ static hff_status add_node(struct program *program, enum section section, const 
     desc.slices = program->slices;
     for (int i = 0; i < OP_ARGS; i++) {
         if (node->arg[i] < 0) continue;
-        const struct slot *slot = &program->slot[node->arg[i]];
-        desc.arg[i] = slot->tensor;
-        if (slot->tensor.rank == 4 && (slot->role == ROLE_PARAM || slot->role == ROLE_GRAD))
-            desc.arg[i].layout = LAYOUT_ANY;
+        desc.arg[i] = program->slot[node->arg[i]].tensor;
+        if (info->arg[i].access & ARG_OPEN) desc.arg[i].layout = LAYOUT_ANY;
     }
     struct op *op;
     hff_status status = program->backend->api->op_create(program->backend, &desc, &op);
@@ -125,7 +123,7 @@ static hff_status add_node(struct program *program, enum section section, const 
     memcpy(arg, node->arg, sizeof arg);
     for (int i = 0; i < OP_ARGS; i++) {
         packed[i] = -1;
-        if (arg[i] < 0 || op->desc.arg[i].layout != LAYOUT_OPAQUE) continue;
+        if (arg[i] < 0 || tensor_same(&op->desc.arg[i], &program->slot[arg[i]].tensor)) continue;
         TRY_GOTO(status, add_packed(program, arg[i], &op->desc.arg[i], &packed[i]), destroy);
         if (info->arg[i].access & ARG_IN) TRY_GOTO(status, add_reorder(program, section, arg[i], packed[i]), destroy);
         arg[i] = packed[i];

@@ -1,6 +1,8 @@
 /* Binding and running programs, and looking into them. */
 #include "program.h"
 
+#include "tensor/bf16.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +124,9 @@ static int all_finite(const void *data, enum dtype dtype, size_t bytes)
     if (dtype == DTYPE_F64)
         for (size_t i = 0; i < bytes / 8; i++)
             if (!isfinite(((const double *)data)[i])) return 0;
+    if (dtype == DTYPE_BF16)
+        for (size_t i = 0; i < bytes / 2; i++)
+            if (!isfinite(bf16_wide(((const bf16 *)data)[i]))) return 0;
     return 1;
 }
 

@@ -16,15 +16,34 @@ int64_t setup_total_steps(const struct setup *setup)
     return (int64_t)llround(setup->run.epochs * (double)setup_epoch_steps(setup));
 }
 
+/* Training in another type would be another run; a trained model's parameters are f32 and do without. */
+static hff_status settle_dtype(struct setup *setup, int training)
+{
+    const struct backend_api *api = setup->backend->api;
+    if (api->computes(setup->backend, setup->run.act)) return HFF_OK;
+    if (!training) {
+        log_warn("the %s backend does not compute in %s here; activations are f32 instead", api->name,
+                 dtype_name(setup->run.act));
+        setup->run.act = DTYPE_F32;
+        return HFF_OK;
+    }
+    return config_fail(config_at(config_root(setup->config), "run.dtype"),
+                       "run.dtype is %s, in which the %s backend does not compute here (%s; the cpu backend needs "
+                       "AVX512-BF16 or AMX); use run.dtype f32",
+                       dtype_name(setup->run.act), api->name, api->describe(setup->backend));
+}
+
 hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t total_steps)
 {
     const struct run_options *run = &setup->run;
     TRY(net_build(&setup->net, config_at(config_root(setup->config), "net"), input));
     TRY(backend_open(run->backend, run->threads, &setup->backend));
+    TRY(settle_dtype(setup, total_steps > 0));
     struct engine_options options = {.config = setup->config,
                                      .net = setup->net,
                                      .backend = setup->backend,
                                      .real = DTYPE_F32,
+                                     .act = run->act,
                                      .classes = classes,
                                      .batch = run->batch,
                                      .slices = run->slices,

@@ -7,6 +7,7 @@
 /* The run.* keys. */
 struct run_options {
     const char *name, *out, *backend;
+    enum dtype act; /* run.dtype */
     uint64_t seed;
     double epochs, checkpoint_every, time_limit, until_accuracy;
     int batch, threads, slices, log_every, keep, final_best;

@@ -76,7 +76,7 @@ static void cpu_free(struct backend *backend, void *memory)
 static int cpu_computes(struct backend *backend, enum dtype dtype)
 {
     (void)backend;
-    return dtype == DTYPE_F32;
+    return dtype == DTYPE_F32 || (dtype == DTYPE_BF16 && dnnl_has_bf16());
 }
 
 static struct tensor cpu_activation(struct backend *base, enum dtype dtype, int rank, const int64_t *dim)

@@ -25,17 +25,20 @@ static hff_status plan_with(struct conv_op *op, const struct op_desc *desc)
 {
     struct conv_layouts layouts = {
         .kernel = desc->attr.conv.kernel, .stride = desc->attr.conv.stride, .pad = desc->attr.conv.pad};
-    struct tensor w = desc->arg[op->role.w];
-    w.layout = LAYOUT_ANY;
+    struct tensor w = desc->arg[op->role.w], dw = w;
+    w.layout = dw.layout = LAYOUT_ANY;
+    w.dtype = op->x.dtype;
     hff_status status = layout_of(&layouts.x, &op->x);
     if (status == HFF_OK) status = layout_of(&layouts.y, &op->y);
     if (status == HFF_OK) status = layout_of(&layouts.w, &w);
+    if (status == HFF_OK && op->pass == CONV_WEIGHT) status = layout_of(&layouts.dw, &dw);
     if (status == HFF_OK && op->role.bias >= 0 && desc->arg[op->role.bias].rank)
         status = layout_of(&layouts.bias, &desc->arg[op->role.bias]);
     if (status == HFF_OK) status = primitive_plan_conv(&op->primitive, op->pass, &layouts);
     layout_free(&layouts.x);
     layout_free(&layouts.y);
     layout_free(&layouts.w);
+    layout_free(&layouts.dw);
     layout_free(&layouts.bias);
     return status;
 }
@@ -69,6 +72,7 @@ static hff_status settle_weights(struct conv_op *op, struct cpu_backend *backend
 {
     struct tensor *given = &op->base.op.desc.arg[op->role.w];
     op->w = *given;
+    if (op->pass != CONV_WEIGHT) op->w.dtype = op->x.dtype;
     TRY(layout_choose(backend, primitive_weights(&op->primitive), &op->w));
     if (given->layout == LAYOUT_ANY) *given = op->w;
     struct mem_layout inner = {0}, outer = {0};
@@ -130,10 +134,10 @@ void conv_piece(struct conv_op *op, int piece, int thread, void *w, void *bias)
     const struct tensor *given_x = &op->base.op.desc.arg[op->role.x], *given_y = &op->base.op.desc.arg[op->role.y];
     char *room = op->workspace + (size_t)thread * op->thread_bytes, *room_x = room + op->primitive.scratch;
     size_t first = (size_t)piece * (size_t)op->piece;
-    float *x = (float *)((char *)op->args[op->role.x] + first * tensor_row_bytes(given_x));
-    float *y = (float *)((char *)op->args[op->role.y] + first * tensor_row_bytes(given_y));
-    float *inner_x = op->changes_x ? (float *)room_x : x;
-    float *inner_y = op->changes_y ? (float *)(room_x + op->x_bytes) : y;
+    char *x = (char *)op->args[op->role.x] + first * tensor_row_bytes(given_x);
+    char *y = (char *)op->args[op->role.y] + first * tensor_row_bytes(given_y);
+    char *inner_x = op->changes_x ? room_x : x;
+    char *inner_y = op->changes_y ? room_x + op->x_bytes : y;
     int writes_x = op->pass == CONV_DATA, writes_y = op->pass == CONV_FORWARD;
     if (op->changes_x && !writes_x) convert_samples(&op->x, inner_x, given_x, x, op->piece);
     if (op->changes_y && !writes_y) convert_samples(&op->y, inner_y, given_y, y, op->piece);
@@ -174,7 +178,7 @@ static hff_status pieces_create(struct cpu_backend *backend, const struct op_des
 {
     const struct tensor *w = &desc->arg[1], *y = &desc->arg[roles[pass].y];
     int64_t samples, flops = 2 * tensor_count(w) * tensor_area(y), most = TASK_FLOPS / (flops > 0 ? flops : 1);
-    TRY(slice_samples(desc, pass == CONV_FORWARD ? 4 : 3, &samples));
+    TRY(slice_samples(desc, &samples));
     if (most < SAMPLES) most = SAMPLES;
     if (most > SAMPLES_MOST) most = SAMPLES_MOST;
     struct conv_op *op;

@@ -21,7 +21,7 @@ struct conv_op {
     int64_t piece;              /* samples; pieces follow each other, and a slice is a whole number of them */
     int pieces;
     struct tensor x, y; /* a piece as the primitive reads or writes it */
-    struct tensor w;    /* as the primitive reads or writes it */
+    struct tensor w;    /* as the primitive reads or writes it, in bf16 where it reads x in bf16 */
     int changes_x, changes_y, moves_w;
     struct weight_move move;                      /* between the argument's layout and w */
     size_t x_bytes, y_bytes, w_bytes, bias_bytes; /* of copies, multiples of 64 */

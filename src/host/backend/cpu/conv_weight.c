@@ -64,7 +64,7 @@ static hff_status weight_run(struct cpu_op *base, struct team *team, void *const
 hff_status cpu_conv_weight_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
     int64_t samples;
-    TRY(slice_samples(desc, 4, &samples));
+    TRY(slice_samples(desc, &samples));
     struct conv_op *op;
     TRY(conv_create(backend, desc, CONV_WEIGHT, samples, &op));
     op->bias_bytes = desc->arg[3].rank ? align64(tensor_bytes(&desc->arg[3])) : 0;

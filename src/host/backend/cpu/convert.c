@@ -1,60 +1,87 @@
-/* Moving elements between layouts. */
+/* Moving elements between layouts and types. */
 #include "convert.h"
+
+#include "element.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 enum { PART_ROWS = 64 /* a multiple of every block */, WHOLE_BYTES = 128 << 10 };
 
+/* How a sample's elements lie, from and to; block 0: plain. */
+struct way {
+    int64_t channels, area, from_block, to_block;
+};
+
 /* Channels first, element by element: plain to blocks. Lanes beyond the channels become 0. */
-CPU_SIMD static void to_blocks(float *out, const float *in, int64_t channels, int64_t area, int64_t block)
+INLINE void to_blocks(enum dtype to, char *out, enum dtype from, const char *in, struct way w)
 {
-    for (int64_t c0 = 0; c0 < channels; c0 += block, out += area * block) {
-        int64_t lanes = channels - c0 < block ? channels - c0 : block;
-        for (int64_t p = 0; p < area; p++) {
-            for (int64_t lane = 0; lane < lanes; lane++) out[p * block + lane] = in[(c0 + lane) * area + p];
-            for (int64_t lane = lanes; lane < block; lane++) out[p * block + lane] = 0;
+    for (int64_t c0 = 0, base = 0; c0 < w.channels; c0 += w.to_block, base += w.area * w.to_block) {
+        int64_t lanes = w.channels - c0 < w.to_block ? w.channels - c0 : w.to_block;
+        for (int64_t p = 0; p < w.area; p++) {
+            int64_t at = base + p * w.to_block;
+            for (int64_t lane = 0; lane < lanes; lane++)
+                element_put(to, out, at + lane, element_get(from, in, (c0 + lane) * w.area + p));
+            for (int64_t lane = lanes; lane < w.to_block; lane++) element_put(to, out, at + lane, 0);
         }
     }
 }
 
-CPU_SIMD static void from_blocks(float *out, const float *in, int64_t channels, int64_t area, int64_t block)
+INLINE void from_blocks(enum dtype to, char *out, enum dtype from, const char *in, struct way w)
 {
-    for (int64_t c = 0; c < channels; c++) {
-        const float *from = in + c / block * area * block + c % block;
-        for (int64_t p = 0; p < area; p++) out[c * area + p] = from[p * block];
+    for (int64_t c = 0; c < w.channels; c++) {
+        int64_t first = c / w.from_block * w.area * w.from_block + c % w.from_block;
+        for (int64_t p = 0; p < w.area; p++)
+            element_put(to, out, c * w.area + p, element_get(from, in, first + p * w.from_block));
     }
 }
 
-CPU_SIMD static void between_blocks(float *out, int64_t out_block, const float *in, int64_t in_block, int64_t channels,
-                                    int64_t area)
+INLINE void between_blocks(enum dtype to, char *out, enum dtype from, const char *in, struct way w)
 {
-    for (int64_t c0 = 0; c0 < channels; c0 += out_block, out += area * out_block)
-        for (int64_t p = 0; p < area; p++)
-            for (int64_t lane = 0; lane < out_block; lane++) {
-                int64_t c = c0 + lane;
-                out[p * out_block + lane] = c < channels ? in[(c / in_block * area + p) * in_block + c % in_block] : 0;
+    for (int64_t c0 = 0, base = 0; c0 < w.channels; c0 += w.to_block, base += w.area * w.to_block)
+        for (int64_t p = 0; p < w.area; p++)
+            for (int64_t lane = 0; lane < w.to_block; lane++) {
+                int64_t c = c0 + lane, at = (c / w.from_block * w.area + p) * w.from_block + c % w.from_block;
+                element_put(to, out, base + p * w.to_block + lane, c < w.channels ? element_get(from, in, at) : 0);
             }
 }
 
-void convert_samples(const struct tensor *to, float *out, const struct tensor *from, const float *in, int64_t samples)
+INLINE void sample(enum dtype to, char *out, enum dtype from, const char *in, struct way w)
 {
-    size_t out_row = tensor_row_bytes(to) / sizeof(float), in_row = tensor_row_bytes(from) / sizeof(float);
-    int out_blocked = to->layout == LAYOUT_BLOCKED, in_blocked = from->layout == LAYOUT_BLOCKED;
-    if (!out_blocked && !in_blocked) {
-        memcpy(out, in, (size_t)samples * in_row * sizeof(float));
-        return;
-    }
-    const struct tensor *shape = out_blocked ? to : from;
-    int64_t channels = shape->dim[1], area = tensor_area(shape);
-    for (int64_t n = 0; n < samples; n++, out += out_row, in += in_row) {
-        if (!in_blocked)
-            to_blocks(out, in, channels, area, to->block);
-        else if (!out_blocked)
-            from_blocks(out, in, channels, area, from->block);
-        else
-            between_blocks(out, to->block, in, from->block, channels, area);
-    }
+    if (w.to_block && w.from_block)
+        between_blocks(to, out, from, in, w);
+    else if (w.to_block)
+        to_blocks(to, out, from, in, w);
+    else if (w.from_block)
+        from_blocks(to, out, from, in, w);
+    else
+        for (int64_t i = 0; i < w.channels * w.area; i++) element_put(to, out, i, element_get(from, in, i));
+}
+
+/* The types as constants. */
+CPU_SIMD static void convert_sample(enum dtype to, char *out, enum dtype from, const char *in, struct way w)
+{
+    if (to == DTYPE_F32 && from == DTYPE_F32)
+        sample(DTYPE_F32, out, DTYPE_F32, in, w);
+    else if (to == DTYPE_F32)
+        sample(DTYPE_F32, out, DTYPE_BF16, in, w);
+    else if (from == DTYPE_F32)
+        sample(DTYPE_BF16, out, DTYPE_F32, in, w);
+    else
+        sample(DTYPE_BF16, out, DTYPE_BF16, in, w);
+}
+
+void convert_samples(const struct tensor *to, void *out, const struct tensor *from, const void *in, int64_t samples)
+{
+    size_t out_row = tensor_row_bytes(to), in_row = tensor_row_bytes(from);
+    const struct tensor *shape = to->layout == LAYOUT_BLOCKED ? to : from;
+    struct way way = {.from_block = from->layout == LAYOUT_BLOCKED ? from->block : 0,
+                      .to_block = to->layout == LAYOUT_BLOCKED ? to->block : 0,
+                      .area = tensor_area(shape)};
+    way.channels = tensor_row(shape) / way.area;
+    for (int64_t n = 0; n < samples; n++)
+        convert_sample(to->dtype, (char *)out + (size_t)n * out_row, from->dtype, (const char *)in + (size_t)n * in_row,
+                       way);
 }
 
 static hff_status move_part(struct primitive *out, const struct mem_layout *to, const struct mem_layout *from,

@@ -1,11 +1,12 @@
-/* Moving the same elements from one layout to another: samples of activations, and weights. */
+/* Moving the same elements from one layout and type to another: samples of activations, and weights. */
 #ifndef HFF_BACKEND_CPU_CONVERT_H
 #define HFF_BACKEND_CPU_CONVERT_H
 
 #include "dnnl.h"
 
-/* Samples whose shapes agree up to flattening, from one plain or blocked layout to another; lanes that pad become 0. */
-void convert_samples(const struct tensor *to, float *out, const struct tensor *from, const float *in, int64_t samples);
+/* Samples whose shapes agree up to flattening, from one plain or blocked layout to another, from f32 or bf16 to either;
+ * lanes that pad become 0. */
+void convert_samples(const struct tensor *to, void *out, const struct tensor *from, const void *in, int64_t samples);
 
 /* Weights, by oneDNN: in parts along the first dimension where they are large and the layouts can be cut there. */
 enum { WEIGHT_PARTS = 32 };

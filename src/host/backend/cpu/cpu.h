@@ -47,7 +47,7 @@ void *cpu_op_new(struct cpu_backend *backend, const struct op_desc *desc, size_t
 
 extern const cpu_create cpu_table[OP_KINDS]; /* table.c: one row an op */
 
-/* product.c: C (m, n) = op(A) op(B), or C += with accumulate; row-major f32 with leading dimensions; op(X) is X or
+/* product.c: C (m, n) = op(A) op(B), or C += with accumulate; row-major with leading dimensions, C in f32; op(X) is X or
  * its transpose.
  * Single-threaded oneDNN; planned once; the same product may run in several threads at a time, each with its own
  * scratch. */
@@ -58,10 +58,11 @@ struct product_desc {
     int transpose_a;       /* A lies in memory as (k, m) */
     int transpose_b;       /* B lies in memory as (n, k) */
     int accumulate;
+    enum dtype dtype; /* of A and B: f32 or bf16 */
 };
 hff_status product_create(struct product **out, const struct product_desc *desc);
 size_t product_scratch(const struct product *product); /* bytes a running thread needs, a multiple of 64 */
-void product_run(const struct product *product, const float *a, const float *b, float *c, void *scratch);
+void product_run(const struct product *product, const void *a, const void *b, float *c, void *scratch);
 void product_destroy(struct product *product);
 
 /* Sets the calling thread up for single-threaded oneDNN calls (the team's on_start; also before creating

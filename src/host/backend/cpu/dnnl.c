@@ -20,14 +20,16 @@ hff_status dnnl_refused(dnnl_status_t status, const char *what)
 
 #if DNNL_VERSION_MAJOR >= 3
 
-static dnnl_status_t desc_by_tag(dnnl_memory_desc_t *out, int rank, const dnnl_dims_t dim, dnnl_format_tag_t tag)
+static dnnl_status_t desc_by_tag(dnnl_memory_desc_t *out, dnnl_data_type_t type, int rank, const dnnl_dims_t dim,
+                                 dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_create_with_tag(out, rank, dim, dnnl_f32, tag);
+    return dnnl_memory_desc_create_with_tag(out, rank, dim, type, tag);
 }
 
-static dnnl_status_t desc_by_strides(dnnl_memory_desc_t *out, int rank, const dnnl_dims_t dim, const dnnl_dims_t stride)
+static dnnl_status_t desc_by_strides(dnnl_memory_desc_t *out, dnnl_data_type_t type, int rank, const dnnl_dims_t dim,
+                                     const dnnl_dims_t stride)
 {
-    return dnnl_memory_desc_create_with_strides(out, rank, dim, dnnl_f32, stride);
+    return dnnl_memory_desc_create_with_strides(out, rank, dim, type, stride);
 }
 
 static dnnl_status_t desc_part(dnnl_memory_desc_t *out, layout_md whole, const dnnl_dims_t dim, const dnnl_dims_t at)
@@ -82,7 +84,7 @@ static dnnl_status_t plan_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                                                     hint, attr);
     case CONV_WEIGHT:
         return dnnl_convolution_backward_weights_primitive_desc_create(out, engine, dnnl_convolution_direct, l->x.desc,
-                                                                       l->w.desc, l->bias.desc, l->y.desc, stride,
+                                                                       l->dw.desc, l->bias.desc, l->y.desc, stride,
                                                                        dilation, pad, pad, hint, attr);
     }
     return dnnl_invalid_arguments;
@@ -90,14 +92,16 @@ static dnnl_status_t plan_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
 
 #else
 
-static dnnl_status_t desc_by_tag(dnnl_memory_desc_t *out, int rank, const dnnl_dims_t dim, dnnl_format_tag_t tag)
+static dnnl_status_t desc_by_tag(dnnl_memory_desc_t *out, dnnl_data_type_t type, int rank, const dnnl_dims_t dim,
+                                 dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_init_by_tag(out, rank, dim, dnnl_f32, tag);
+    return dnnl_memory_desc_init_by_tag(out, rank, dim, type, tag);
 }
 
-static dnnl_status_t desc_by_strides(dnnl_memory_desc_t *out, int rank, const dnnl_dims_t dim, const dnnl_dims_t stride)
+static dnnl_status_t desc_by_strides(dnnl_memory_desc_t *out, dnnl_data_type_t type, int rank, const dnnl_dims_t dim,
+                                     const dnnl_dims_t stride)
 {
-    return dnnl_memory_desc_init_by_strides(out, rank, dim, dnnl_f32, stride);
+    return dnnl_memory_desc_init_by_strides(out, rank, dim, type, stride);
 }
 
 static dnnl_status_t desc_part(dnnl_memory_desc_t *out, layout_md whole, const dnnl_dims_t dim, const dnnl_dims_t at)
@@ -155,7 +159,7 @@ static dnnl_status_t plan_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                                           &l->y.desc, stride, pad, pad);
         break;
     case CONV_WEIGHT:
-        status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &l->x.desc, &l->w.desc,
+        status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &l->x.desc, &l->dw.desc,
                                                              bias, &l->y.desc, stride, pad, pad);
         break;
     }
@@ -169,10 +173,19 @@ void dnnl_single_thread(void)
     omp_set_num_threads(1);
 }
 
+static int has_isa(int wanted)
+{
+    return ((int)dnnl_get_effective_cpu_isa() & wanted) == wanted;
+}
+
 int dnnl_block(void)
 {
-    return ((int)dnnl_get_effective_cpu_isa() & (int)dnnl_cpu_isa_avx512_core) == (int)dnnl_cpu_isa_avx512_core ? 16
-                                                                                                                : 8;
+    return has_isa(dnnl_cpu_isa_avx512_core) ? 16 : 8;
+}
+
+int dnnl_has_bf16(void)
+{
+    return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
 const char *dnnl_isa(void)
@@ -180,13 +193,14 @@ const char *dnnl_isa(void)
     static const struct {
         int isa;
         const char *text;
-    } rows[] = {{dnnl_cpu_isa_avx512_core, "AVX-512"},
+    } rows[] = {{dnnl_cpu_isa_avx512_core_amx, "AMX"},
+                {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
+                {dnnl_cpu_isa_avx512_core, "AVX-512"},
                 {dnnl_cpu_isa_avx2, "AVX2"},
                 {dnnl_cpu_isa_avx, "AVX"},
                 {dnnl_cpu_isa_sse41, "SSE4.1"}};
-    int isa = (int)dnnl_get_effective_cpu_isa();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if ((isa & rows[i].isa) == rows[i].isa) return rows[i].text;
+        if (has_isa(rows[i].isa)) return rows[i].text;
     return "generic";
 }
 
@@ -197,11 +211,14 @@ const char *dnnl_version_text(char *out, size_t size)
     return out;
 }
 
+static dnnl_data_type_t type_of(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? dnnl_f32 : dtype == DTYPE_BF16 ? dnnl_bf16 : dnnl_data_type_undef;
+}
+
 hff_status layout_of(struct mem_layout *out, const struct tensor *t)
 {
     static const dnnl_format_tag_t plain[] = {0, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd};
-    if (t->dtype != DTYPE_F32)
-        return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s", dtype_name(t->dtype));
     dnnl_format_tag_t tag = dnnl_format_tag_undef;
     switch (t->layout) {
     case LAYOUT_PLAIN: tag = plain[t->rank]; break;
@@ -213,15 +230,15 @@ hff_status layout_of(struct mem_layout *out, const struct tensor *t)
         return fail(HFF_E_CONFIG, "the cpu backend has no blocks of %d channels", t->block);
     dnnl_dims_t dim = {0};
     memcpy(dim, t->dim, sizeof t->dim);
-    return dnnl_refused(desc_by_tag(&out->desc, t->rank, dim, tag), "layout");
+    return dnnl_refused(desc_by_tag(&out->desc, type_of(t->dtype), t->rank, dim, tag), "layout");
 }
 
-hff_status layout_strided(struct mem_layout *out, int rank, const int64_t *dim, const int64_t *stride)
+hff_status layout_strided(struct mem_layout *out, enum dtype dtype, int rank, const int64_t *dim, const int64_t *stride)
 {
     dnnl_dims_t dims = {0}, strides = {0};
     memcpy(dims, dim, (size_t)rank * sizeof *dim);
     memcpy(strides, stride, (size_t)rank * sizeof *stride);
-    return dnnl_refused(desc_by_strides(&out->desc, rank, dims, strides), "layout with strides");
+    return dnnl_refused(desc_by_strides(&out->desc, type_of(dtype), rank, dims, strides), "layout with strides");
 }
 
 hff_status layout_rows(struct mem_layout *out, const struct mem_layout *whole, int64_t first, int64_t rows)

@@ -32,7 +32,8 @@ hff_status dnnl_refused(dnnl_status_t status, const char *what);
 /* The layout of a tensor; LAYOUT_ANY becomes oneDNN's free choice. HFF_E_CONFIG when oneDNN cannot say it. Who gets a
  * layout frees it with layout_free (a zeroed one too). */
 hff_status layout_of(struct mem_layout *out, const struct tensor *tensor);
-hff_status layout_strided(struct mem_layout *out, int rank, const int64_t *dim, const int64_t *stride);
+hff_status layout_strided(struct mem_layout *out, enum dtype dtype, int rank, const int64_t *dim,
+                          const int64_t *stride);
 /* Rows [first, first + rows) of dimension 0; HFF_E_CONFIG where blocks forbid it. */
 hff_status layout_rows(struct mem_layout *out, const struct mem_layout *whole, int64_t first, int64_t rows);
 int64_t layout_first(const struct mem_layout *layout); /* dimension 0 */
@@ -69,6 +70,7 @@ hff_status primitive_reorder(struct primitive *out, const struct mem_layout *fro
 enum conv_pass { CONV_FORWARD, CONV_DATA, CONV_WEIGHT };
 struct conv_layouts {
     struct mem_layout x, w, bias, y; /* w: free choice; bias: zeroed where there is none */
+    struct mem_layout dw;            /* of CONV_WEIGHT: free choice, f32 also where the others are bf16 */
     int kernel, stride, pad;
 };
 /* Only plans; primitive_finish makes it runnable, primitive_free drops it. Arguments of a run: x, w, y, bias?. */
@@ -87,6 +89,8 @@ void primitive_free(struct primitive *primitive);
 /* Channels of a block that oneDNN's convolutions want here, and the instruction set in words. */
 int dnnl_block(void);
 const char *dnnl_isa(void);
+/* Whether the processor multiplies bf16; oneDNN would also imitate it, slower than f32. */
+int dnnl_has_bf16(void);
 const char *dnnl_version_text(char *out, size_t size);
 
 #endif

@@ -5,7 +5,8 @@ hff_status groups_make(struct groups *out, const struct tensor *t, int slices)
 {
     char text[128];
     int blocked = t->layout == LAYOUT_BLOCKED;
-    if (t->dtype != DTYPE_F32 || (blocked ? t->block != 8 && t->block != 16 : t->layout != LAYOUT_PLAIN))
+    int known = t->dtype == DTYPE_F32 || t->dtype == DTYPE_BF16;
+    if (!known || (blocked ? t->block != 8 && t->block != 16 : t->layout != LAYOUT_PLAIN))
         return fail(HFF_E_CONFIG, "the cpu backend has no kernel for an activation %s",
                     tensor_text(t, text, sizeof text));
     int64_t channels = t->rank > 1 ? t->dim[1] : 1, area = tensor_row(t) / channels, samples = t->dim[0] / slices;
@@ -13,10 +14,12 @@ hff_status groups_make(struct groups *out, const struct tensor *t, int slices)
     *out = (struct groups){.lanes = lanes,
                            .count = (int)((channels + lanes - 1) / lanes),
                            .blocked = blocked,
+                           .type = t->dtype,
+                           .line_type = blocked ? t->dtype : DTYPE_F32,
                            .samples = samples,
                            .channels = channels,
                            .area = area,
-                           .row = (int64_t)(tensor_row_bytes(t) / sizeof(float)),
+                           .row = (int64_t)(tensor_row_bytes(t) / dtype_bytes(t->dtype)),
                            .pieces = (area + CHUNK - 1) / CHUNK};
     out->chunks = blocked ? samples * out->pieces : (samples * area + CHUNK - 1) / CHUNK;
     return HFF_OK;
@@ -51,64 +54,78 @@ int group_channels(const struct groups *groups, int group)
     return left < groups->lanes ? (int)left : groups->lanes;
 }
 
-static float *lines_in_place(const struct groups *groups, int group, const struct chunk *chunk, const void *data)
+static int64_t first_in_place(const struct groups *groups, int group, const struct chunk *chunk)
 {
-    float *plane = (float *)data + chunk->sample * groups->row + (int64_t)group * groups->area * groups->lanes;
+    int64_t plane = chunk->sample * groups->row + (int64_t)group * groups->area * groups->lanes;
     return plane + chunk->first * groups->lanes;
 }
 
+/* Between n elements in memory and as many f32, step apart. */
+INLINE void copy_run(enum dtype type, int put, void *data, int64_t at, float *lines, int64_t step, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (put)
+            element_put(type, data, at + i, lines[i * step]);
+        else
+            lines[i * step] = element_get(type, data, at + i);
+}
+
 /* Copies between plain memory and lines: runs of each channel inside a sample, or, with an area of 1, whole lines. */
-static void copy_plain(const struct groups *groups, int group, const struct chunk *chunk, float *data, float *lines,
-                       int put)
+INLINE void copy_plain(enum dtype type, int put, const struct groups *groups, int group, const struct chunk *chunk,
+                       void *data, float *lines)
 {
     int channels = group_channels(groups, group);
-    int64_t sample = chunk->sample, at = chunk->first, area = groups->area;
+    int64_t sample = chunk->sample, first = chunk->first, area = groups->area;
     for (int64_t done = 0; done < chunk->count;) {
-        int64_t run = area - at < chunk->count - done ? area - at : chunk->count - done;
-        float *plane = data + sample * groups->row + (int64_t)group * groups->lanes * area + at,
-              *line = lines + done * LANES;
+        int64_t run = area - first < chunk->count - done ? area - first : chunk->count - done;
+        int64_t at = sample * groups->row + (int64_t)group * groups->lanes * area + first;
+        float *line = lines + done * LANES;
         if (area == 1)
-            memcpy(put ? plane : line, put ? line : plane, sizeof(float) * (size_t)channels);
-        else if (put)
-            for (int c = 0; c < channels; c++)
-                for (int64_t i = 0; i < run; i++) plane[c * area + i] = line[i * LANES + c];
+            copy_run(type, put, data, at, line, 1, channels);
         else
-            for (int c = 0; c < channels; c++)
-                for (int64_t i = 0; i < run; i++) line[i * LANES + c] = plane[c * area + i];
+            for (int c = 0; c < channels; c++) copy_run(type, put, data, at + c * area, line + c, LANES, run);
         done += run;
         sample++;
-        at = 0;
+        first = 0;
     }
 }
 
-const float *chunk_ahead(const struct groups *groups, int group, int slice, int64_t i, const void *data)
+static void copy(int put, const struct groups *groups, int group, const struct chunk *chunk, void *data, float *lines)
+{
+    if (groups->type == DTYPE_BF16)
+        copy_plain(DTYPE_BF16, put, groups, group, chunk, data, lines);
+    else
+        copy_plain(DTYPE_F32, put, groups, group, chunk, data, lines);
+}
+
+const void *chunk_ahead(const struct groups *groups, int group, int slice, int64_t i, const void *data)
 {
     if (!groups->blocked || i < 0 || i >= groups->chunks) return NULL;
     struct chunk chunk = chunk_at(groups, slice, i);
-    return lines_in_place(groups, group, &chunk, data);
+    return element_at(groups->type, data, first_in_place(groups, group, &chunk));
 }
 
-float *chunk_get(const struct groups *groups, int group, const struct chunk *chunk, const void *data, float *space)
+const void *chunk_get(const struct groups *groups, int group, const struct chunk *chunk, const void *data, float *space)
 {
-    if (groups->blocked) return lines_in_place(groups, group, chunk, data);
+    if (groups->blocked) return element_at(groups->type, data, first_in_place(groups, group, chunk));
     if (group_channels(groups, group) < LANES) memset(space, 0, sizeof(float) * LANES * CHUNK);
-    copy_plain(groups, group, chunk, (float *)data, space, 0);
+    copy(0, groups, group, chunk, (void *)data, space);
     return space;
 }
 
-float *chunk_room(const struct groups *groups, int group, const struct chunk *chunk, void *data, float *space)
+void *chunk_room(const struct groups *groups, int group, const struct chunk *chunk, void *data, float *space)
 {
-    return groups->blocked ? lines_in_place(groups, group, chunk, data) : space;
+    return groups->blocked ? element_to(groups->type, data, first_in_place(groups, group, chunk)) : space;
 }
 
-void chunk_put(const struct groups *groups, int group, const struct chunk *chunk, void *data, float *lines)
+void chunk_put(const struct groups *groups, int group, const struct chunk *chunk, void *data, void *lines)
 {
-    int channels = group_channels(groups, group);
+    int channels = group_channels(groups, group), lanes = groups->lanes;
     if (!groups->blocked)
-        copy_plain(groups, group, chunk, data, lines, 1);
-    else if (channels < groups->lanes)
+        copy(1, groups, group, chunk, data, lines);
+    else if (channels < lanes)
         for (int64_t i = 0; i < chunk->count; i++)
-            for (int c = channels; c < groups->lanes; c++) lines[i * groups->lanes + c] = 0;
+            for (int c = channels; c < lanes; c++) element_put(groups->type, lines, i * lanes + c, 0);
 }
 
 void group_channel_values(const struct groups *groups, int group, const float *values, float *lanes)

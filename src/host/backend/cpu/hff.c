@@ -251,7 +251,7 @@ static void hff_layout(struct hff_op *op, int threads, size_t product_bytes)
 static hff_status hff_plan(struct cpu_backend *backend, struct hff_op *op, const struct op_desc *desc)
 {
     size_t scratch = 0;
-    TRY(slice_samples(desc, 3, &op->samples));
+    TRY(slice_samples(desc, &op->samples));
     op->eval = desc->kind == OP_HFF_EVAL;
     op->batch = desc->arg[0].dim[0];
     op->width = desc->arg[0].dim[1];

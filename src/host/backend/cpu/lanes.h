@@ -25,17 +25,6 @@ enum { LANES = 16 /* the widest block */, QUADS = LANES / 4 };
 typedef double quad64 __attribute__((vector_size(32), aligned(8), may_alias));
 #define QUAD64(p) ((quad64){(p)[0], (p)[1], (p)[2], (p)[3]})
 
-/* acc[0 .. lanes / 4) += v[0 .. lanes), 8 or 16 of them. Written out, like the next ones: a loop would leave acc in
- * memory. */
-INLINE void add_f64(int lanes, quad64 *acc, const float *v)
-{
-    acc[0] += QUAD64(v);
-    acc[1] += QUAD64(v + 4);
-    if (lanes < 16) return;
-    acc[2] += QUAD64(v + 8);
-    acc[3] += QUAD64(v + 12);
-}
-
 INLINE void zero_f64(quad64 *acc)
 {
     acc[0] = acc[1] = acc[2] = acc[3] = (quad64){0, 0, 0, 0};
@@ -67,14 +56,15 @@ INLINE void load_f64(int lanes, quad64 *acc, const double *from)
     acc[3] = *(const quad64 *)(from + 12);
 }
 
-/* acc += (v - mean)^2. */
-INLINE void add_deviations(int lanes, quad64 *acc, const float *v, const quad64 *mean)
+/* acc[0 .. lanes / 4) += v[0 .. lanes), 8 or 16 of them. Written out, like the others: a loop would leave acc in
+ * memory. */
+INLINE void add_f64(int lanes, quad64 *acc, const double *v)
 {
-    acc[0] += (QUAD64(v) - mean[0]) * (QUAD64(v) - mean[0]);
-    acc[1] += (QUAD64(v + 4) - mean[1]) * (QUAD64(v + 4) - mean[1]);
+    acc[0] += *(const quad64 *)v;
+    acc[1] += *(const quad64 *)(v + 4);
     if (lanes < 16) return;
-    acc[2] += (QUAD64(v + 8) - mean[2]) * (QUAD64(v + 8) - mean[2]);
-    acc[3] += (QUAD64(v + 12) - mean[3]) * (QUAD64(v + 12) - mean[3]);
+    acc[2] += *(const quad64 *)(v + 8);
+    acc[3] += *(const quad64 *)(v + 12);
 }
 
 /* acc += x y, 16 of them. */
@@ -84,12 +74,6 @@ INLINE void add_products(quad64 *acc, const float *x, const float *y)
     acc[1] += QUAD64(x + 4) * QUAD64(y + 4);
     acc[2] += QUAD64(x + 8) * QUAD64(y + 8);
     acc[3] += QUAD64(x + 12) * QUAD64(y + 12);
-}
-
-/* Asks for n floats that a two-dimensional pattern is about to use: the processor foresees only straight runs. */
-INLINE void foresee(const float *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + i);
 }
 
 /* sum x y over n floats, in an order that depends on n only. */

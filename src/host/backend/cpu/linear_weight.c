@@ -1,5 +1,6 @@
 /* linear_weight: a task computes one tile of dw for all slices, and adds the slices up while they are in its cache.
  * The tree is walked depth first, so that a task holds log2(S) + 2 tiles at most. */
+#include "element.h"
 #include "tiles.h"
 
 #include <stdlib.h>
@@ -9,13 +10,14 @@ enum { TILE_ROWS = 64, TILE_COLUMNS = 512, LEAVES = 4 };
 struct weight_op {
     struct cpu_op base;
     struct tiles tiles;
-    int64_t samples; /* of a slice */
+    enum dtype dtype; /* of x and dy */
+    int64_t samples;  /* of a slice */
     size_t tile_floats, thread_bytes;
 };
 
 struct weight_run {
     const struct weight_op *op;
-    const float *x, *dy;
+    const char *x, *dy;
     float *dw, *dbias;
     char *workspace;
 };
@@ -49,19 +51,29 @@ CPU_SIMD static void add_parts(float *out, int64_t out_step, const float *part, 
     }
 }
 
-CPU_SIMD static void sum_columns(float *out, const float *dy, int64_t step, int64_t rows, int64_t columns)
+INLINE void add_rows(float *out, enum dtype type, const char *dy, int64_t step, int64_t rows, int64_t columns)
 {
     for (int64_t c = 0; c < columns; c++) out[c] = 0;
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++) out[c] += dy[r * step + c];
+        for (int64_t c = 0; c < columns; c++) out[c] += element_get(type, dy, r * step + c);
+}
+
+CPU_SIMD static void sum_columns(float *out, enum dtype type, const char *dy, int64_t step, int64_t rows,
+                                 int64_t columns)
+{
+    if (type == DTYPE_BF16)
+        add_rows(out, DTYPE_BF16, dy, step, rows, columns);
+    else
+        add_rows(out, DTYPE_F32, dy, step, rows, columns);
 }
 
 static void bias_part(const struct weight_run *run, float *part, int64_t row, int64_t rows)
 {
     const struct op_desc *desc = &run->op->base.op.desc;
-    int64_t outs = desc->arg[1].dim[1], samples = run->op->samples;
+    enum dtype type = run->op->dtype;
+    int64_t outs = desc->arg[1].dim[1], samples = run->op->samples, size = (int64_t)dtype_bytes(type);
     for (int s = 0; s < desc->slices; s++)
-        sum_columns(part + s * rows, run->dy + s * samples * outs + row, outs, samples, rows);
+        sum_columns(part + s * rows, type, run->dy + (s * samples * outs + row) * size, outs, samples, rows);
     TREE (desc->slices, into, from)
         for (int64_t r = 0; r < rows; r++) part[into * rows + r] += part[from * rows + r];
     for (int64_t r = 0; r < rows; r++) run->dbias[row + r] = part[r];
@@ -90,7 +102,9 @@ static void slice_product(const struct spot *at, int slice, float *into)
 {
     const struct weight_run *run = at->run;
     int64_t first = slice * run->op->samples, ins = run->op->tiles.n.total, outs = run->op->tiles.m.total;
-    product_run(at->product, run->dy + first * outs + at->row, run->x + first * ins + at->column, into, at->scratch);
+    int64_t size = (int64_t)dtype_bytes(run->op->dtype);
+    product_run(at->product, run->dy + (first * outs + at->row) * size, run->x + (first * ins + at->column) * size,
+                into, at->scratch);
 }
 
 /* Up to LEAVES slices are added at once. After a group the stack holds subtrees of falling size; those of equal size
@@ -154,12 +168,18 @@ static int stack_depth(int slices)
 hff_status cpu_linear_weight_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
     int64_t samples, ins = desc->arg[0].dim[1], outs = desc->arg[1].dim[1];
-    TRY(slice_samples(desc, 4, &samples));
+    TRY(slice_samples(desc, &samples));
     struct weight_op *op = cpu_op_new(backend, desc, sizeof *op);
     if (!op) return HFF_E_MEMORY;
+    op->base.op.desc.arg[2].layout = LAYOUT_PLAIN; /* also where it was left open */
+    op->dtype = desc->arg[0].dtype;
     struct cut m = cut_even(outs, TILE_ROWS), n = cut_even(ins, TILE_COLUMNS);
-    struct product_desc product = {
-        .k = samples, .lda = outs, .ldb = ins, .ldc = desc->slices == 1 ? ins : n.size, .transpose_a = 1};
+    struct product_desc product = {.k = samples,
+                                   .lda = outs,
+                                   .ldb = ins,
+                                   .ldc = desc->slices == 1 ? ins : n.size,
+                                   .transpose_a = 1,
+                                   .dtype = op->dtype};
     hff_status status = tiles_create(&op->tiles, m, n, &product);
     if (status != HFF_OK) {
         weight_destroy(&op->base);

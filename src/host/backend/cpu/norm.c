@@ -4,7 +4,7 @@
  * Statistics: mean and squared deviations of each chunk, both while it is in the first-level cache and in f64, joined
  * in the order of the chunks inside a slice and by the tree between slices (Chan, Golub, LeVeque 1979: pairwise
  * updating). That is the two passes' accuracy for one reading of memory.
- * Bytes: reads x twice, writes y: 12 an element. The second reading goes backwards, so that it begins with what the
+ * Bytes: reads x twice, writes y: 3 times x. The second reading goes backwards, so that it begins with what the
  * cache still holds. */
 #include "norm.h"
 
@@ -29,35 +29,37 @@ struct room {
 
 struct norm_run {
     const struct norm_op *op;
-    const float *x, *gamma, *beta;
-    float *mean, *invstd, *run_mean, *run_var, *y;
+    const void *x;
+    const float *gamma, *beta;
+    float *mean, *invstd, *run_mean, *run_var;
+    void *y;
     char *workspace;
 };
 
 /* ahead: lines that are wanted next, or NULL; memory is idle in the second pass. */
-INLINE void moments_lanes(int lanes, const float *x, const float *ahead, int64_t lines, struct moments *out)
+INLINE void moments_lanes(int lanes, enum dtype type, const void *x, const void *ahead, int64_t lines,
+                          struct moments *out)
 {
     quad64 mean[QUADS], m2[QUADS];
     zero_f64(mean);
-    for (int64_t i = 0; i < lines; i++) add_f64(lanes, mean, x + i * lanes);
+    for (int64_t i = 0; i < lines; i++) add_elements(lanes, type, mean, x, i * lanes);
     scale_f64(mean, 1 / (double)lines);
     zero_f64(m2);
     if (!ahead) ahead = x;
     for (int64_t i = 0; i < lines; i++) {
-        __builtin_prefetch(ahead + i * lanes);
-        add_deviations(lanes, m2, x + i * lanes, mean);
+        __builtin_prefetch(element_at(type, ahead, i * lanes));
+        add_deviations(lanes, type, m2, x, i * lanes, mean);
     }
     out->count = (double)lines;
     store_f64(lanes, out->mean, mean);
     store_f64(lanes, out->m2, m2);
 }
 
-CPU_SIMD static void moments_lines(int lanes, const float *x, const float *ahead, int64_t lines, struct moments *out)
-{
-    if (lanes == 16)
-        moments_lanes(16, x, ahead, lines, out);
-    else
-        moments_lanes(8, x, ahead, lines, out);
+CPU_SIMD static void moments_lines(const struct groups *groups, const void *x, const void *ahead, int64_t lines,
+                                   struct moments *out){
+#define CALL(lanes, type, out) moments_lanes(lanes, type, x, ahead, lines, out)
+    EACH_LINE(groups->lanes, groups->line_type, CALL, out)
+#undef CALL
 }
 
 CPU_SIMD static void moments_join(struct moments *into, const struct moments *from)
@@ -82,8 +84,8 @@ static void group_moments(const struct norm_run *run, int group, struct room *ro
         room->slice[s] = (struct moments){0};
         for (int64_t i = 0; i < groups->chunks; i++) {
             struct chunk chunk = chunk_at(groups, s, i);
-            const float *x = chunk_get(groups, group, &chunk, run->x, room->in);
-            moments_lines(groups->lanes, x, chunk_ahead(groups, group, s, i + 1, run->x), chunk.count, &part);
+            const void *x = chunk_get(groups, group, &chunk, run->x, room->in);
+            moments_lines(groups, x, chunk_ahead(groups, group, s, i + 1, run->x), chunk.count, &part);
             moments_join(&room->slice[s], &part);
         }
     }
@@ -109,27 +111,28 @@ static void norm_statistics(const struct norm_run *run, int group, const struct 
     }
 }
 
-INLINE void norm_block(enum act act, int lanes, const struct norm_lanes *n, const float *x, float *y, int64_t lines)
+INLINE void norm_block(int lanes, enum dtype type, enum act act, const struct norm_lanes *n, const void *x, void *y,
+                       int64_t lines)
 {
     const struct norm_lanes own = *n;
     for (int64_t i = 0; i < lines; i++) {
 #pragma omp simd
-        for (int l = 0; l < lanes; l++)
-            y[i * lanes + l] = act_value(act, norm_value(&own, l, norm_hat(&own, l, x[i * lanes + l])));
+        for (int l = 0; l < lanes; l++) {
+            float hat = norm_hat(&own, l, element_get(type, x, i * lanes + l));
+            element_put(type, y, i * lanes + l, act_value(act, norm_value(&own, l, hat)));
+        }
     }
 }
 
-CPU_SIMD void norm_lines(enum act act, int lanes, const struct norm_lanes *n, const float *x, float *y, int64_t lines)
+CPU_SIMD void norm_lines(enum act act, const struct groups *groups, const struct norm_lanes *n, const void *x, void *y,
+                         int64_t lines)
 {
+#define BLOCK(lanes, type, act) norm_block(lanes, type, act, n, x, y, lines)
 #define CALL(name, word, value, slope)                                                                                 \
-    case ACT_##name:                                                                                                   \
-        if (lanes == 16)                                                                                               \
-            norm_block(ACT_##name, 16, n, x, y, lines);                                                                \
-        else                                                                                                           \
-            norm_block(ACT_##name, 8, n, x, y, lines);                                                                 \
-        break;
+    case ACT_##name: EACH_LINE(groups->lanes, groups->line_type, BLOCK, ACT_##name) break;
     EACH_ACT(act, CALL)
 #undef CALL
+#undef BLOCK
 }
 
 static void norm_task(void *context, int group, int thread)
@@ -144,9 +147,9 @@ static void norm_task(void *context, int group, int thread)
     for (int s = desc->slices - 1; s >= 0; s--)
         for (int64_t i = groups->chunks - 1; i >= 0; i--) {
             struct chunk chunk = chunk_at(groups, s, i);
-            const float *x = chunk_get(groups, group, &chunk, run->x, room->in);
-            float *y = chunk_room(groups, group, &chunk, run->y, room->out);
-            norm_lines(desc->attr.norm.act, groups->lanes, &n, x, y, chunk.count);
+            const void *x = chunk_get(groups, group, &chunk, run->x, room->in);
+            void *y = chunk_room(groups, group, &chunk, run->y, room->out);
+            norm_lines(desc->attr.norm.act, groups, &n, x, y, chunk.count);
             chunk_put(groups, group, &chunk, run->y, y);
         }
 }

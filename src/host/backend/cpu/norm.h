@@ -19,7 +19,8 @@ INLINE float norm_value(const struct norm_lanes *n, int lane, float hat)
     return n->gamma[lane] * hat + n->beta[lane];
 }
 
-/* Groups of lines; x and y may be the same. */
-void norm_lines(enum act act, int lanes, const struct norm_lanes *n, const float *x, float *y, int64_t lines);
+/* Lines of a chunk; x and y may be the same. */
+void norm_lines(enum act act, const struct groups *groups, const struct norm_lanes *n, const void *x, void *y,
+                int64_t lines);
 
 #endif

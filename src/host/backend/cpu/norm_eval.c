@@ -1,5 +1,5 @@
 /* norm_eval: batch norm with the running statistics. A task is a sample of one group of channels.
- * Bytes: reads x, writes y: 8 an element. */
+ * Bytes: reads x, writes y: 2 times x. */
 #include "norm.h"
 
 #include <math.h>
@@ -12,8 +12,8 @@ struct eval_op {
 
 struct eval_run {
     const struct eval_op *op;
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
     struct norm_lanes *lanes;
     float *space; /* CHUNK lines for each thread, for layouts that are copied */
 };
@@ -26,9 +26,9 @@ static void eval_task(void *context, int task, int thread)
     float *space = run->space + (size_t)thread * CHUNK * LANES;
     for (int64_t i = 0; i < groups->chunks; i++) {
         struct chunk chunk = chunk_at(groups, slice, i);
-        const float *x = chunk_get(groups, group, &chunk, run->x, space);
-        float *y = chunk_room(groups, group, &chunk, run->y, space);
-        norm_lines(run->op->base.op.desc.attr.norm.act, groups->lanes, &run->lanes[group], x, y, chunk.count);
+        const void *x = chunk_get(groups, group, &chunk, run->x, space);
+        void *y = chunk_room(groups, group, &chunk, run->y, space);
+        norm_lines(run->op->base.op.desc.attr.norm.act, groups, &run->lanes[group], x, y, chunk.count);
         chunk_put(groups, group, &chunk, run->y, y);
     }
 }

@@ -1,5 +1,5 @@
 /* pool: a task is a few planes.
- * Bytes: reads x, writes y and the index: 4 + 5 / stride^2 an element of x (max), 4 + 4 / stride^2 (average). */
+ * Bytes: reads x, writes y and the index: in f32 4 + 5 / stride^2 an element of x (max), 4 + 4 / stride^2 (average). */
 #include "planes.h"
 
 struct pool_op {
@@ -9,8 +9,8 @@ struct pool_op {
 
 struct pool_run {
     const struct pool_op *op;
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
     uint8_t *index; /* NULL: not wanted */
 };
 
@@ -20,13 +20,15 @@ struct window {
     int64_t width, area, out_height, out_width; /* width and area of x */
 };
 
-INLINE void max_position(int lanes, int kernel, int64_t width, const float *x, float *y, uint8_t *index)
+/* The window of x that begins at element from gives y's elements from `to` on. */
+INLINE void max_position(int lanes, enum dtype type, int kernel, int64_t width, const void *x, int64_t from, void *y,
+                         int64_t to, uint8_t *index)
 {
     float best[LANES];
     int32_t place[LANES];
 #pragma omp simd
     for (int l = 0; l < lanes; l++) {
-        best[l] = x[l];
+        best[l] = element_get(type, x, from + l);
         place[l] = 0;
     }
 #pragma GCC unroll 2
@@ -35,60 +37,64 @@ INLINE void max_position(int lanes, int kernel, int64_t width, const float *x, f
         for (int c = 0; c < kernel; c++)
 #pragma omp simd
             for (int l = 0; l < lanes; l++) {
-                float v = x[(r * width + c) * lanes + l];
-                place[l] = v <= best[l] ? place[l] : r * kernel + c; /* not a number wins, and is noticed */
+                float v = element_get(type, x, from + (r * width + c) * lanes + l);
+                int32_t more = -!(v <= best[l]); /* all ones, for a choice without a branch; not a number wins */
+                place[l] ^= (place[l] ^ (r * kernel + c)) & more;
                 best[l] = v <= best[l] ? best[l] : v;
             }
 #pragma omp simd
-    for (int l = 0; l < lanes; l++) y[l] = best[l];
+    for (int l = 0; l < lanes; l++) element_keep(type, y, to + l, best[l]);
     if (index)
 #pragma omp simd
-        for (int l = 0; l < lanes; l++) index[l] = (uint8_t)place[l];
+        for (int l = 0; l < lanes; l++) index[to + l] = (uint8_t)place[l];
 }
 
-INLINE void average_position(int lanes, int kernel, int64_t width, const float *x, float *y)
+INLINE void average_position(int lanes, enum dtype type, int kernel, int64_t width, const void *x, int64_t from,
+                             void *y, int64_t to)
 {
     float sum[LANES], scale = 1 / (float)(kernel * kernel);
 #pragma omp simd
-    for (int l = 0; l < lanes; l++) sum[l] = x[l];
+    for (int l = 0; l < lanes; l++) sum[l] = element_get(type, x, from + l);
 #pragma GCC unroll 2
     for (int r = 0; r < kernel; r++)
 #pragma GCC unroll 2
         for (int c = !r; c < kernel; c++)
 #pragma omp simd
-            for (int l = 0; l < lanes; l++) sum[l] += x[(r * width + c) * lanes + l];
+            for (int l = 0; l < lanes; l++) sum[l] += element_get(type, x, from + (r * width + c) * lanes + l);
 #pragma omp simd
-    for (int l = 0; l < lanes; l++) y[l] = sum[l] * scale;
+    for (int l = 0; l < lanes; l++) element_put(type, y, to + l, sum[l] * scale);
 }
 
-INLINE void pool_plane(int lanes, int max, int kernel, const struct window *w, const float *x, float *y, uint8_t *index)
+INLINE void pool_plane(int lanes, enum dtype type, int max, int kernel, const struct window *w, const void *x, void *y,
+                       uint8_t *index)
 {
+    int64_t row = w->stride * w->width * lanes, to = 0;
     for (int64_t i = 0; i < w->out_height; i++) {
-        if (i + 1 < w->out_height) foresee(x + ((i + 1) * w->stride * w->width) * lanes, w->stride * w->width * lanes);
-        for (int64_t j = 0; j < w->out_width; j++, y += lanes) {
-            const float *from = x + (i * w->width + j) * w->stride * lanes;
-            if (!max)
-                average_position(lanes, kernel, w->width, from, y);
+        if (i + 1 < w->out_height) foresee(type, x, (i + 1) * row, row);
+        for (int64_t j = 0; j < w->out_width; j++, to += lanes) {
+            int64_t from = i * row + j * w->stride * lanes;
+            if (max)
+                max_position(lanes, type, kernel, w->width, x, from, y, to, index);
             else
-                max_position(lanes, kernel, w->width, from, y, index);
-            if (index) index += lanes;
+                average_position(lanes, type, kernel, w->width, x, from, y, to);
         }
     }
 }
 
 /* The usual window of 2 is a constant, so that the compiler unrolls it. */
-CPU_SIMD static void pool_planes(int lanes, int max, const struct window *w, const float *x, float *y, uint8_t *index)
+CPU_SIMD static void pool_planes(const struct planes *planes, int max, const struct window *w, const void *x, void *y,
+                                 uint8_t *index)
 {
-#define CALL(lanes_)                                                                                                   \
+#define CALL(lanes, type)                                                                                              \
     if (w->kernel == 2 && max)                                                                                         \
-        pool_plane(lanes_, 1, 2, w, x, y, index);                                                                      \
+        pool_plane(lanes, type, 1, 2, w, x, y, index);                                                                 \
     else if (max)                                                                                                      \
-        pool_plane(lanes_, 1, w->kernel, w, x, y, index);                                                              \
+        pool_plane(lanes, type, 1, w->kernel, w, x, y, index);                                                         \
     else if (w->kernel == 2)                                                                                           \
-        pool_plane(lanes_, 0, 2, w, x, y, NULL);                                                                       \
+        pool_plane(lanes, type, 0, 2, w, x, y, NULL);                                                                  \
     else                                                                                                               \
-        pool_plane(lanes_, 0, w->kernel, w, x, y, NULL)
-    EACH_LANES(lanes, CALL)
+        pool_plane(lanes, type, 0, w->kernel, w, x, y, NULL)
+    EACH_PLANE(planes, CALL)
 #undef CALL
 }
 
@@ -100,12 +106,12 @@ static void pool_task(void *context, int task, int thread)
     const struct tensor *in = &desc->arg[0], *out = &desc->arg[1];
     struct window w = {
         desc->attr.pool.kernel, desc->attr.pool.stride, in->dim[3], tensor_area(in), out->dim[2], out->dim[3]};
-    int64_t first = cut_start(&planes->cut, task), out_area = tensor_area(out);
+    int64_t first = cut_start(&planes->cut, task), out_plane = tensor_area(out) * planes->lanes;
     (void)thread;
     for (int64_t i = first; i < first + cut_length(&planes->cut, task); i++)
-        pool_planes(planes->lanes, desc->attr.pool.kind == POOL_MAX, &w, run->x + i * w.area * planes->lanes,
-                    run->y + i * out_area * planes->lanes,
-                    run->index ? run->index + i * out_area * planes->lanes : NULL);
+        pool_planes(planes, desc->attr.pool.kind == POOL_MAX, &w,
+                    element_at(planes->type, run->x, i * w.area * planes->lanes),
+                    element_to(planes->type, run->y, i * out_plane), run->index ? run->index + i * out_plane : NULL);
 }
 
 static hff_status pool_run(struct cpu_op *base, struct team *team, void *const *args, void *workspace)

@@ -24,19 +24,20 @@ struct product {
 };
 
 /* The layout of a matrix (rows, columns) that lies as it is or transposed. */
-static hff_status matrix(struct mem_layout *out, int64_t rows, int64_t columns, int64_t step, int transposed)
+static hff_status matrix(struct mem_layout *out, enum dtype dtype, int64_t rows, int64_t columns, int64_t step,
+                         int transposed)
 {
     const int64_t dim[] = {rows, columns}, stride[] = {transposed ? 1 : step, transposed ? step : 1};
-    return layout_strided(out, 2, dim, stride);
+    return layout_strided(out, dtype, 2, dim, stride);
 }
 
 static hff_status plan(struct product *product)
 {
     const struct product_desc *d = &product->desc;
     struct mem_layout a = {0}, b = {0}, c = {0};
-    hff_status status = matrix(&a, d->m, d->k, d->lda, d->transpose_a);
-    if (status == HFF_OK) status = matrix(&b, d->k, d->n, d->ldb, d->transpose_b);
-    if (status == HFF_OK) status = matrix(&c, d->m, d->n, product->stages_c ? d->n : d->ldc, 0);
+    hff_status status = matrix(&a, d->dtype, d->m, d->k, d->lda, d->transpose_a);
+    if (status == HFF_OK) status = matrix(&b, d->dtype, d->k, d->n, d->ldb, d->transpose_b);
+    if (status == HFF_OK) status = matrix(&c, DTYPE_F32, d->m, d->n, product->stages_c ? d->n : d->ldc, 0);
     int accumulate = d->accumulate && !product->stages_c;
     if (status == HFF_OK) status = primitive_matmul(&product->primitive, &a, &b, &c, accumulate, product->places);
     layout_free(&a);
@@ -96,12 +97,12 @@ CPU_SIMD static void copy_out(const struct product_desc *d, float *c, const floa
     }
 }
 
-void product_run(const struct product *product, const float *a, const float *b, float *c, void *scratch)
+void product_run(const struct product *product, const void *a, const void *b, float *c, void *scratch)
 {
     const struct product_desc *d = &product->desc;
     float *into = product->stages_c ? (float *)((char *)scratch + product->primitive.scratch) : c;
     int place = take_place(product);
-    int done = primitive_run(&product->primitive, place, (void *const[]){(float *)a, (float *)b, into}, scratch);
+    int done = primitive_run(&product->primitive, place, (void *const[]){(void *)a, (void *)b, into}, scratch);
     atomic_flag_clear_explicit(&product->place[place].taken, memory_order_release);
     if (product->stages_c) copy_out(d, c, into);
     if (done) return;

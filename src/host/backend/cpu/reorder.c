@@ -1,5 +1,6 @@
 /* reorder: activations sample by sample, weights (which may lie as only oneDNN knows) by oneDNN. */
 #include "convert.h"
+#include "tiles.h"
 
 #include <stdlib.h>
 
@@ -24,8 +25,8 @@ static void samples_task(void *context, int task, int thread)
     const struct tensor *from = &run->op->base.op.desc.arg[0], *to = &run->op->base.op.desc.arg[1];
     int64_t first = task * run->op->piece, left = from->dim[0] - first;
     int64_t samples = left < run->op->piece ? left : run->op->piece;
-    convert_samples(to, (float *)(run->out + (size_t)first * tensor_row_bytes(to)), from,
-                    (const float *)(run->in + (size_t)first * tensor_row_bytes(from)), samples);
+    convert_samples(to, run->out + (size_t)first * tensor_row_bytes(to), from,
+                    run->in + (size_t)first * tensor_row_bytes(from), samples);
 }
 
 static hff_status samples_run(struct cpu_op *base, struct team *team, void *const *args, void *workspace)
@@ -89,9 +90,7 @@ static hff_status weights_create(struct cpu_backend *backend, const struct op_de
 hff_status cpu_reorder_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
     const struct tensor *from = &desc->arg[0], *to = &desc->arg[1];
-    if (from->dtype != DTYPE_F32 || to->dtype != DTYPE_F32)
-        return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s",
-                    dtype_name(from->dtype != DTYPE_F32 ? from->dtype : to->dtype));
+    TRY(cpu_check_types(desc));
     if (tensor_count(from) != tensor_count(to) || from->layout == LAYOUT_ANY || to->layout == LAYOUT_ANY)
         return fail(HFF_E_CONFIG, "reorder needs two layouts of the same elements");
     if (from->layout == LAYOUT_OPAQUE || to->layout == LAYOUT_OPAQUE) return weights_create(backend, desc, out);

@@ -28,13 +28,18 @@ void tiles_free(struct tiles *tiles)
     for (int i = 0; i < 4; i++) product_destroy(tiles->product[i / 2][i % 2]);
 }
 
-hff_status slice_samples(const struct op_desc *desc, int args, int64_t *samples)
+hff_status cpu_check_types(const struct op_desc *desc)
+{
+    for (int i = 0; i < op_table[desc->kind].args; i++)
+        if (desc->arg[i].rank && op_table[desc->kind].arg[i].dtype < 0 && desc->arg[i].dtype == DTYPE_F64)
+            return fail(HFF_E_CONFIG, "the cpu backend computes in f32 and bf16, not f64");
+    return HFF_OK;
+}
+
+hff_status slice_samples(const struct op_desc *desc, int64_t *samples)
 {
     int64_t batch = desc->arg[0].dim[0];
-    for (int i = 0; i < args; i++)
-        if (desc->arg[i].rank && desc->arg[i].dtype != DTYPE_F32)
-            return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s; use run.dtype: f32",
-                        dtype_name(desc->arg[i].dtype));
+    TRY(cpu_check_types(desc));
     int even = desc->slices >= 1 && batch % desc->slices == 0; /* checked already where sums depend on it */
     *samples = even ? batch / desc->slices : batch;
     return HFF_OK;

@@ -16,8 +16,9 @@ hff_status tiles_create(struct tiles *out, struct cut m, struct cut n, const str
 const struct product *tiles_product(const struct tiles *tiles, int i, int j);
 void tiles_free(struct tiles *tiles);
 
-/* Samples of a slice, or of the batch where slices do not divide it; HFF_E_CONFIG when one of the first args arguments
- * is not f32. */
-hff_status slice_samples(const struct op_desc *desc, int args, int64_t *samples);
+/* HFF_E_CONFIG for real arguments in f64. */
+hff_status cpu_check_types(const struct op_desc *desc);
+/* Samples of a slice, or of the batch where slices do not divide it; checks the types too. */
+hff_status slice_samples(const struct op_desc *desc, int64_t *samples);
 
 #endif

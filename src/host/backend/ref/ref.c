@@ -94,7 +94,11 @@ static hff_status ref_op_create(struct backend *backend, const struct op_desc *d
             return fail(HFF_E_CONFIG, "op %s: the ref backend knows plain layouts only",
                         op_text(desc, text, sizeof text));
         }
-        if (op_table[desc->kind].arg[i].dtype == ARG_REAL && t->rank > 0 && t->dtype == DTYPE_F64)
+        if (t->dtype == DTYPE_BF16) {
+            free(op);
+            return fail(HFF_E_CONFIG, "op %s: the ref backend does not know bf16", op_text(desc, text, sizeof text));
+        }
+        if (op_table[desc->kind].arg[i].dtype < 0 && t->rank > 0 && t->dtype == DTYPE_F64)
             op->run = ref_f64[desc->kind];
     }
     *out = &op->op;

@@ -80,7 +80,7 @@ static void the_rest_has_plain_values(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct tensor t;
         float *x = tensor_of(net, rows[i].name, &t);
-        for (int64_t k = 0; k < tensor_count(&t); k++) assert_float_equal(x[k], rows[i].value, 1e-6);
+        for (int64_t k = 0; k < tensor_count(&t); k++) assert_near(x[k], rows[i].value, 1e-6);
         free(x);
     }
     small_net_close(net);
@@ -104,11 +104,11 @@ static void check_prototypes(const char *text, int64_t rows, int64_t width, int 
     assert_int_equal(t.dim[2], width);
     double across = 0, pairs = 0;
     for (int64_t r = 0; r < rows; r++) {
-        assert_float_equal(dot(p + r * width, p + r * width, width), 1, 1e-5);
+        assert_near(dot(p + r * width, p + r * width, width), 1, 1e-5);
         for (int64_t q = 0; q < r; q++) {
             double cosine = dot(p + r * width, p + q * width, width);
             if (blocks && q / width == r / width) {
-                assert_float_equal(cosine, 0, 1e-5);
+                assert_near(cosine, 0, 1e-5);
             } else {
                 across += cosine * cosine;
                 pairs++;
@@ -147,7 +147,7 @@ static void one_dimension_works(void **state)
         float *p = tensor_of(net, "stage.1.head.prototypes", &t);
         int positive = 0;
         for (int k = 0; k < 15; k++) {
-            assert_float_equal(fabsf(p[k]), 1, 1e-6);
+            assert_near(fabsf(p[k]), 1, 1e-6);
             positive += p[k] > 0;
         }
         assert_in_range(positive, 1, 14);

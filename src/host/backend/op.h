@@ -22,9 +22,9 @@
  * conv_weight     x, dy, dw, dbias?                                         sliced
  * norm            x, gamma (C), beta (C), mean (C) out, invstd (C) out, run_mean (C), run_var (C), y
  *                 y = act(gamma (x - mean) invstd + beta) over the batch, mean and biased variance per channel in
- *                 fp64, sliced (two passes, or chunks of them joined by Chan's formula in a fixed order); run += momentum (batch - run), with the unbiased variance (the biased one
- * where a
- *                 channel has a single value)
+ *                 fp64, sliced (two passes, or chunks joined by Chan's formula in a fixed order);
+ *                 run += momentum (batch - run), with the unbiased variance (the biased one where a channel has a
+ *                 single value)
  * norm_eval       x, gamma, beta, run_mean, run_var, y                      the same with the running statistics
  * norm_back       x, gamma, beta, mean, invstd, dy, dx, dgamma, dbeta       through act too (its input is recomputed);
  *                                                                           dx may be dy's memory (in place); sliced

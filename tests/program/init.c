@@ -3,6 +3,13 @@
 
 #include <math.h>
 
+/* cmocka's assert_float_equal compares as float. */
+#define assert_near(a, b, tolerance)                                                                                   \
+    do {                                                                                                               \
+        double a_ = (a), b_ = (b);                                                                                     \
+        if (!(fabs(a_ - b_) <= (tolerance))) fail_msg("%s is %.17g, not %.17g", #a, a_, b_);                           \
+    } while (0)
+
 static struct small_net *open_net(const char *text, const char *set, uint64_t seed)
 {
     return small_net_open(text, &set, set ? 1 : 0, 1, DTYPE_F32, seed);
@@ -192,8 +199,10 @@ static void numbers_belong_to_seed_stage_and_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weights_are_he_normal),    cmocka_unit_test(the_rest_has_plain_values),
-        cmocka_unit_test(prototypes_are_unit_rows), cmocka_unit_test(one_dimension_works),
+        cmocka_unit_test(weights_are_he_normal),
+        cmocka_unit_test(the_rest_has_plain_values),
+        cmocka_unit_test(prototypes_are_unit_rows),
+        cmocka_unit_test(one_dimension_works),
         cmocka_unit_test(numbers_belong_to_seed_stage_and_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

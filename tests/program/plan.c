@@ -117,8 +117,7 @@ static void one_stage_at_a_time(void **state)
 /* Every byte that no step keeps becomes a quiet not-a-number (float 0xffffffff). */
 static void poison(struct engine *engine)
 {
-    static const enum arena_kind kinds[] = {ARENA_ACT,   ARENA_GRAD,   ARENA_WORK,
-                                            ARENA_INPUT, ARENA_OUTPUT, ARENA_BATCH};
+    static const enum arena_kind kinds[] = {ARENA_ACT, ARENA_GRAD, ARENA_WORK, ARENA_INPUT, ARENA_OUTPUT, ARENA_BATCH};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
         if (engine->bytes[kinds[k]]) memset(engine->memory[kinds[k]], 0xff, engine->bytes[kinds[k]]);
 }

@@ -3,6 +3,13 @@
 
 #include <math.h>
 
+/* cmocka's assert_float_equal compares as float. */
+#define assert_near(a, b, tolerance)                                                                                   \
+    do {                                                                                                               \
+        double a_ = (a), b_ = (b);                                                                                     \
+        if (!(fabs(a_ - b_) <= (tolerance))) fail_msg("%s is %.17g, not %.17g", #a, a_, b_);                           \
+    } while (0)
+
 static struct schedule make(const char *set, double total)
 {
     struct config *config;
@@ -46,8 +53,8 @@ static void rates_follow_their_formulas(void **state)
                 for (int64_t step = 1; step <= 130; step++) {
                     if (k == 2 && fabs(fmod(((double)step - 1 - warm) / (100 - warm) * 3, 1)) < 1e-9)
                         continue; /* exactly on an edge either side is right */
-                    assert_near(schedule_rate(&schedule, step),
-                                       expected(kinds[k], 0.02, warm, finals[f], 100, step), 1e-12);
+                    assert_near(schedule_rate(&schedule, step), expected(kinds[k], 0.02, warm, finals[f], 100, step),
+                                1e-12);
                 }
             }
 }

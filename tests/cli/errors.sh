@@ -102,6 +102,12 @@ assert changed != raw
 open(sys.argv[2], 'wb').write(changed)
 PY
 wants 1 "normalisation" "$hff" eval damaged.safetensors
+wants 2 "stands at step 18" "$hff" train tiny.yaml --resume --set run.epochs=1
+wants 1 "none of its tensors" "$hff" train tiny.yaml --name other --init-from runs/tiny --set 'net.stages=[{linear: {units: 7}}]'
+expect "a run that stops early" "$hff" train tiny.yaml --name early --quiet --set run.epochs=20 --set run.until.accuracy=0.05
+cp runs/early/model.safetensors early.safetensors
+expect "and is resumed" "$hff" train tiny.yaml --name early --quiet --set run.epochs=20 --set run.until.accuracy=0.05 --resume
+cmp early.safetensors runs/early/model.safetensors || { echo "a run that stopped early went on when it was resumed"; bad=1; }
 expect "init from a run folder" "$hff" train tiny.yaml --name warm2 --init-from runs/tiny --quiet
 expect "init from a model" "$hff" train tiny.yaml --name warm --init-from runs/tiny/model.safetensors --quiet
 

@@ -355,7 +355,7 @@ static void a_foreign_file_is_read(void **state)
 {
     struct fixture *fixture = *state;
     const char *source = getenv("HFF_SOURCE_DIR");
-    const char *path = file_join(&fixture->arena, source ? source : ".", "../shared/golden/head.safetensors");
+    const char *path = file_join(&fixture->arena, source ? source : ".", "tests/golden/head.safetensors");
     if (!file_exists(path)) {
         print_message("%s is not there: skipped\n", path);
         skip();

@@ -75,6 +75,7 @@ struct kept {
     char name[80];        /* "conv.weight"; a moment: "conv.weight.moment1" */
     struct tensor tensor; /* plain */
     enum role role;       /* PARAM, STATE, MOMENT */
+    int constant;         /* the config says it and no training changes it (a fixed log_scale) */
     void *address;
 };
 /* Fills out with the program's kept tensors of the model (PARAM, STATE) or the optimizer (MOMENT); returns how many

@@ -75,6 +75,7 @@ int program_kept(const struct program *program, int moments, struct kept *out)
         }
         if (out) {
             out[count] = (struct kept){.tensor = value->tensor, .role = value->role};
+            out[count].constant = value->role == ROLE_PARAM && value->group == GROUP_FROZEN && value->init == INIT_VALUE;
             out[count].address = program->base[ARENA_PARAM] ? program_address(program, i) : NULL;
             snprintf(out[count].name, sizeof out[count].name, "%s", value->name);
         }

@@ -17,6 +17,7 @@ static json_t *marks_json(const struct setup *setup, const struct progress_marks
     json_object_set_new(state, "seed", json_integer((json_int_t)setup->run.seed));
     json_object_set_new(state, "seconds", json_number(marks->seconds));
     json_object_set_new(state, "log_bytes", json_integer(marks->log_bytes));
+    json_object_set_new(state, "reached", json_number(marks->reached));
     json_object_set_new(state, "best_accuracy", json_number(marks->best_accuracy));
     json_object_set_new(state, "best_step", json_integer(marks->best_step));
     json_t *weights = json_object();
@@ -139,6 +140,7 @@ static hff_status read_marks(struct setup *setup, struct rules *rules, const cha
     TRY_GOTO(status, json_member_int(state, path, "seed", &seed), end);
     TRY_GOTO(status, json_member_real(state, path, "seconds", &marks->seconds), end);
     TRY_GOTO(status, json_member_int(state, path, "log_bytes", &marks->log_bytes), end);
+    TRY_GOTO(status, json_member_real(state, path, "reached", &marks->reached), end);
     TRY_GOTO(status, json_member_real(state, path, "best_accuracy", &marks->best_accuracy), end);
     TRY_GOTO(status, json_member_int(state, path, "best_step", &marks->best_step), end);
     if (marks->step < 0 || epoch_steps != setup_epoch_steps(setup) || seed != (int64_t)setup->run.seed)

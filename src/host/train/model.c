@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "base/file.h"
+#include "base/log.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -151,15 +152,20 @@ hff_status tensors_read(struct engine *engine, int moments, const struct safeten
 
 hff_status tensors_read_matching(struct engine *engine, const struct safetensors *file, int *taken, int *total)
 {
-    *total = engine_kept(engine, 0, NULL);
-    *taken = 0;
+    int count = engine_kept(engine, 0, NULL);
+    *taken = *total = 0;
     struct arena arena = {0};
-    struct kept *kept = ARENA_NEW(&arena, struct kept, *total + 1);
+    struct kept *kept = ARENA_NEW(&arena, struct kept, count + 1);
     engine_kept(engine, 0, kept);
     hff_status status = HFF_OK;
-    for (int i = 0; i < *total && status == HFF_OK; i++) {
+    for (int i = 0; i < count && status == HFF_OK; i++) {
+        if (kept[i].constant) continue; /* this run's config says it */
+        ++*total;
         const struct safetensor *tensor = safetensors_find(file, kept[i].name);
-        if (!tensor || !same_shape(tensor, &kept[i].tensor)) continue;
+        if (!tensor || !same_shape(tensor, &kept[i].tensor)) {
+            log_warn("%s starts afresh: the model has none of that name and shape", kept[i].name);
+            continue;
+        }
         status = read_one(engine, &kept[i], tensor);
         ++*taken;
     }

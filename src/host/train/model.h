@@ -47,6 +47,7 @@ struct progress_marks {
     int64_t step;         /* steps done */
     double seconds;       /* of training so far, over all sessions */
     int64_t log_bytes;    /* of log.jsonl that belong to these steps */
+    double reached;       /* accuracy of the last epoch's evaluation, for run.until; 0: none yet */
     double best_accuracy; /* on the hold-out; -1: none yet */
     int64_t best_step;
 };

@@ -91,6 +91,11 @@ static hff_status resume(struct trainer *t)
     }
     TRY(checkpoint_read(&t->setup, &t->rules, newest, &t->marks));
     t->seconds_before = t->marks.seconds;
+    if (t->marks.step > t->total_steps)
+        return fail(HFF_E_CONFIG, "%s stands at step %lld already, and run.epochs %g is %lld steps; choose more epochs",
+                    newest, (long long)t->marks.step, t->setup.run.epochs, (long long)t->total_steps);
+    double until = t->setup.run.until_accuracy;
+    if (until > 0 && t->marks.reached >= until) t->stop_early = 1; /* it was done, but for the last files */
     log_info("going on from %s", newest);
     return HFF_OK;
 }
@@ -117,14 +122,16 @@ static hff_status start(struct trainer *t)
     t->checkpoint_steps = llround(run->checkpoint_every * (double)t->epoch_steps);
     if (run->checkpoint_every > 0 && t->checkpoint_steps < 1) t->checkpoint_steps = 1;
     t->marks = (struct progress_marks){.best_accuracy = -1, .best_step = -1};
+    t->session_start = clock_seconds();
     memory_reset_peak();
     t->resident_before = memory_resident();
     TRY(engine_bind(setup->engine));
     TRY(load_start(t));
     if (t->request->resume) TRY(resume(t));
     TRY(logbook_open(&t->book, t->folder.path, t->marks.log_bytes));
+    /* A resume must not need the other model: its checkpoint comes before the config.yaml that allows a resume. */
+    if (t->request->init_from) TRY(save(t));
     TRY(folder_describe(&t->folder, setup, t->request));
-    if (t->request->init_from && !t->request->resume) TRY(save(t)); /* a resume must not need the other model */
     int stages = setup->engine->stages;
     t->interval.metrics = ARENA_NEW(&t->arena, struct stage_metrics, stages);
     t->interval.angle = ARENA_NEW(&t->arena, double, stages);
@@ -229,7 +236,8 @@ static hff_status end_epoch(struct trainer *t)
         t->marks.best_step = t->marks.step;
     }
     double until = t->setup.run.until_accuracy;
-    if (until > 0 && e->accuracy[t->rule] >= until) t->stop_early = 1;
+    t->marks.reached = e->accuracy[t->rule];
+    if (until > 0 && t->marks.reached >= until) t->stop_early = 1;
     begin_interval(t);
     return HFF_OK;
 }
@@ -263,12 +271,12 @@ static hff_status loop(struct trainer *t)
         TRY(one_step(t));
         int number = signalled(t);
         if (!number && !out_of_time(t)) continue;
-        if (t->marks.step == t->total_steps) break;
+        if (t->marks.step == t->total_steps || t->stop_early) break;
         TRY(save(t));
         if (!number)
             return fail(HFF_E_INTERRUPTED,
-                        "stopped after %d s as run.time_limit says, saved at step %lld; go on with --resume",
-                        (int)t->setup.run.time_limit, (long long)t->marks.step);
+                        "stopped after %g s as run.time_limit says, saved at step %lld; go on with --resume",
+                        t->setup.run.time_limit, (long long)t->marks.step);
         return fail(number == SIGTERM ? HFF_E_TERMINATED : HFF_E_INTERRUPTED,
                     "stopped and saved at step %lld of %lld; go on with --resume", (long long)t->marks.step,
                     (long long)t->total_steps);

@@ -4,8 +4,7 @@
  * hff_error_message(), which belongs to the calling thread and holds until that thread's next failing call, like errno.
  * Handles are opaque. Whoever creates a handle frees it with the matching _free, which accepts NULL.
  * Nothing here writes to standard output or installs signal handlers, and nothing ends the process except a host
- * that has no
- * memory left for a few bytes of bookkeeping. */
+ * that has no memory left for a few bytes of bookkeeping. */
 #ifndef HFF_H
 #define HFF_H
 
@@ -54,9 +53,8 @@ const char *hff_error_message(void);
 /* ---- training ---- */
 
 /* Trains as the config file says and writes the run folder OUT/NAME (out and name may be NULL: as configured). sets:
- * count texts "KEY=VALUE" laid
- * over the config. A used folder is HFF_E_USAGE unless resume is not 0. Messages go to standard error only if
- * verbose is not 0. */
+ * count texts "KEY=VALUE" laid over the config. A used folder is HFF_E_USAGE unless resume is not 0. Messages go to
+ * standard error only if verbose is not 0. */
 hff_status hff_train(const char *config, const char *const *sets, int count, const char *out, const char *name,
                      int resume, int verbose);
 
@@ -69,8 +67,7 @@ hff_status hff_model_open(const char *path, int threads, hff_model **out);
 void hff_model_free(hff_model *model);
 
 /* What it was trained on: classes, their names (valid while the model is open; NULL when index is out of range),
- * stages, and the size of an
- * image. */
+ * stages, and the size of an image. */
 int hff_model_classes(const hff_model *model);
 const char *hff_model_class_name(const hff_model *model, int index);
 int hff_model_stages(const hff_model *model);
@@ -79,8 +76,7 @@ void hff_model_image(const hff_model *model, int *channels, int *height, int *wi
 /* Predicts count images of pixels 0 .. 255 in the order (count, channels, height, width). labels (count) receives
  * the class of each;
  * log_probabilities, which may be NULL, (count, classes): the stages' log-probabilities joined by the model's rule
- * and normalised. Not to be called for one
- * model from two threads at a time. */
+ * and normalised. Not to be called for one model from two threads at a time. */
 hff_status hff_model_predict(hff_model *model, const uint8_t *pixels, int64_t count, int32_t *labels,
                              float *log_probabilities);
 

@@ -6,8 +6,7 @@
  *   ./fuzz_safetensors -max_len=4096 -dict=tests/fuzz/safetensors.dict -max_total_time=60
  *
  * The input is the header and the data; the length in front of it is made here, right for inputs that begin with "{"
- * (up
- * to the last "}"), so that the fuzzer need not guess it, and taken from the input for all others. */
+ * (up to the last "}"), so that the fuzzer need not guess it, and taken from the input for all others. */
 #include "train/safetensors.h"
 
 #include <stdlib.h>

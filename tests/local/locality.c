@@ -49,8 +49,7 @@ static void later_losses_leave_earlier_stages_alone(void **state)
 }
 
 /* A stage's first layer computes no input gradient: one data-gradient op fewer than weight-gradient ops in the body,
- * and none writes
- * the input's shape. */
+ * and none writes the input's shape. */
 static void no_input_gradient(void **state)
 {
     (void)state;

@@ -1,8 +1,7 @@
 /* The activations: one row each. Every backend, the config's choices, the tests and the benchmarks read this table.
  *
  * name, the config's word, y as an expression of v (REAL), dy/dv as an expression of v. REAL is float or double
- * where the
- * expressions are expanded. Not-a-number in gives not-a-number out, so that it is noticed. */
+ * where the expressions are expanded. Not-a-number in gives not-a-number out, so that it is noticed. */
 #ifndef HFF_BACKEND_ACTIVATION_H
 #define HFF_BACKEND_ACTIVATION_H
 

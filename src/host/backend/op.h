@@ -5,11 +5,9 @@
  * then computes in f32 (or f64 where the row says so) and rounds once, to the nearest, when it writes them; products
  * take their weights rounded to bf16 and add up in f32. e and de of hff are always real.
  * An op whose result is a sum over samples computes it slice by slice: slice s holds samples [s B/S, (s+1) B/S), its
- * part
- * is computed by one thread in an order that depends on the slice alone, and parts are combined pairwise in a fixed
- * tree
- * (tree.h). So its bits depend on neither threads nor ranks. Ops never read and write the same memory through two
- * arguments, unless the row says "in place".
+ * part is computed by one thread in an order that depends on the slice alone, and parts are combined pairwise in a
+ * fixed tree (tree.h). So its bits depend on neither threads nor ranks. Ops never read and write the same memory
+ * through two arguments, unless the row says "in place".
  *
  * kind            arguments (? optional: rank 0 and NULL)
  * reorder         src, dst                    the same elements in dst's layout and type (f32 <-> bf16); also
@@ -120,8 +118,7 @@ enum hyper { HYPER_LR, HYPER_BIAS1 /* 1 - beta1^t */, HYPER_BIAS2 /* 1 - beta2^t
 
 /* What grad_norm writes, in f64; norm is the one of both groups together, and FACTOR is 1 where it is not finite. LATCH
  * holds the step t at which a norm first was not finite, 0 while all was well; it is kept (in/out) and, once set, no
- * update
- * of the stage changes anything. */
+ * update of the stage changes anything. */
 enum norm { NORM_BODY, NORM_HEAD, NORM_FACTOR /* clipping: min(1, clip / norm), 1 without */, NORM_LATCH, NORMS = 4 };
 
 enum { GRAD_GROUPS = 6, GRAD_GROUPS_BODY = 2 };
@@ -186,8 +183,7 @@ struct op_info {
         int dtype;        /* an enum dtype or a class of them */
         const char *dims; /* a letter each: the same letter is the same size in all arguments (B batch, W: C K; M, Y, N:
                            * METRICS, HYPERS, NORMS; 1: one); a final *: any more dimensions, the same number of
-                           * elements
-                           * in all of them; ?: any shape */
+                           * elements in all of them; ?: any shape */
     } arg[OP_ARGS];
     double (*flops)(const struct op_desc *desc); /* NULL: memory-bound, counted as 0 */
 };
@@ -195,8 +191,7 @@ struct op_info {
 extern const struct op_info op_table[OP_KINDS];
 
 /* Arguments that are there, their types and shapes, slices and window attributes against the table: HFF_E_CONFIG
- * names the
- * op and the argument. For a backend's op_create. */
+ * names the op and the argument. For a backend's op_create. */
 hff_status op_check(const struct op_desc *desc);
 
 /* Floating-point operations (a multiply-add is two) and bytes of all arguments read and written once. */

@@ -10,8 +10,7 @@ struct arena {
 };
 
 /* A fresh arena is {0}. Zeroed memory, 64-byte aligned; ends the process with a message only when the host has no
- * memory
- * for these few bytes of bookkeeping (large buffers are allocated by backends, which return a status). */
+ * memory for these few bytes of bookkeeping (large buffers are allocated by backends, which return a status). */
 void *arena_alloc(struct arena *arena, size_t bytes);
 char *arena_text(struct arena *arena, const char *text);
 char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -14,9 +14,8 @@
 hff_status file_read(const char *path, size_t limit, unsigned char **data, size_t *size);
 
 /* Writes under "PATH.tmp.PID"; file_commit flushes, syncs, renames to path and syncs the folder; file_abandon
- * removes the
- * temporary file. Every writer ends in exactly one of the two. After an error in file_put only file_abandon may
- * follow. */
+ * removes the temporary file. Every writer ends in exactly one of the two. After an error in file_put only
+ * file_abandon may follow. */
 struct file_writer {
     char path[4096], temporary[4096];
     FILE *stream;
@@ -53,8 +52,7 @@ char *file_join(struct arena *arena, const char *a, const char *b);
 hff_status file_expand(struct arena *arena, const char *text, char **out);
 
 /* An exclusive lock on PATH (created), held until file_unlock or the end of the process. HFF_E_USAGE when another
- * process
- * holds it; the message names the process id that it wrote there. */
+ * process holds it; the message names the process id that it wrote there. */
 hff_status file_lock(const char *path, int *lock);
 void file_unlock(int lock);
 

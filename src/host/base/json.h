@@ -7,16 +7,14 @@
 #include <jansson.h>
 
 /* Parses text (not necessarily ended by 0). what names the source in messages. Nesting deeper than 64, duplicate
- * keys and
- * trailing bytes are HFF_E_FORMAT. The caller owns *out (json_decref). */
+ * keys and trailing bytes are HFF_E_FORMAT. The caller owns *out (json_decref). */
 hff_status json_parse(const char *what, const char *text, size_t size, json_t **out);
 
 /* Reads and parses a file of at most 64 MiB. */
 hff_status json_read(const char *path, json_t **out);
 
 /* Text with keys in insertion order and reals in 17 digits; indent 0 for one line. The caller frees it. Not a number
- * and
- * infinity, which JSON lacks, are written by json_number as null. */
+ * and infinity, which JSON lacks, are written by json_number as null. */
 char *json_text(const json_t *value, int indent);
 json_t *json_number(double value);
 

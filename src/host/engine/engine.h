@@ -1,10 +1,8 @@
 /* The engine runs a net's stage programs: a batch in, every stage trained or evaluated. It knows stages, programs
- * and steps; nothing of
- * files, epochs or objectives' names.
+ * and steps; nothing of files, epochs or objectives' names.
  *
  * Serial engine: stage after stage, so that one stage's activations, gradients and workspace are in memory at a
- * time; what a stage
- * passes on lies in two buffers used in turn. */
+ * time; what a stage passes on lies in two buffers used in turn. */
 #ifndef HFF_ENGINE_H
 #define HFF_ENGINE_H
 
@@ -87,8 +85,7 @@ hff_status engine_prototype_angle(struct engine *engine, int stage, double *degr
 hff_status engine_prototypes(struct engine *engine, int stage, double **out, int64_t *rows, int64_t *width);
 
 /* All kept tensors of the net under their names in files ("stage.1.conv.weight"): how many, and with tensors (room
- * for that many) their
- * descriptions. moments: the optimizer's instead of the model's. */
+ * for that many) their descriptions. moments: the optimizer's instead of the model's. */
 int engine_kept(const struct engine *engine, int moments, struct kept *tensors);
 hff_status engine_read(struct engine *engine, const struct kept *tensor, void *host);        /* device -> host */
 hff_status engine_write(struct engine *engine, const struct kept *tensor, const void *host); /* host -> device */

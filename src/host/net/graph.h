@@ -1,6 +1,5 @@
 /* One stage's computation as a graph: values (shapes, roles) and nodes (ops on values), in sections. No layouts, no
- * memory, no
- * backend: layers, objectives and optimizers add to it, the program room lowers it onto a backend. */
+ * memory, no backend: layers, objectives and optimizers add to it, the program room lowers it onto a backend. */
 #ifndef HFF_NET_GRAPH_H
 #define HFF_NET_GRAPH_H
 
@@ -82,8 +81,7 @@ int graph_state(struct graph *graph, struct tensor shape, double init_value, con
 int graph_group(struct graph *graph, enum role role, enum group group, int which);
 
 /* Adds an op; args are value numbers in the order of the op table, count of them (missing ones are absent). The
- * result is valid
- * until the next node is added: set its attributes at once. */
+ * result is valid until the next node is added: set its attributes at once. */
 struct node *graph_node(struct graph *graph, enum section section, enum op_kind kind, const int *args, int count);
 #define NODE(graph, section, kind, ...)                                                                                \
     graph_node((graph), (section), (kind), (const int[]){__VA_ARGS__},                                                 \

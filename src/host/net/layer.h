@@ -26,12 +26,10 @@ struct layer_kind {
     /* Adds the layer's parameters (once per graph); NULL: none. */
     void (*params)(struct graph *graph, struct layer *layer);
     /* Adds ops that compute y from value x to section (forward, head: training; eval) and returns y. In training it
-     * keeps
-     * what backward needs. */
+     * keeps what backward needs. */
     int (*forward)(struct graph *graph, struct layer *layer, int x, enum section section);
     /* Adds ops to section that compute the parameters' gradients and, if need_dx, dx from dy, and returns dx (-1
-     * without). dy may be
-     * overwritten. */
+     * without). dy may be overwritten. */
     int (*backward)(struct graph *graph, struct layer *layer, int dy, int need_dx, enum section section);
 };
 

@@ -1,6 +1,5 @@
 /* Nets: a list of stages from a config, with every shape known. Stages are numbered from 1. No gradient crosses the
- * line between
- * two stages. */
+ * line between two stages. */
 #ifndef HFF_NET_H
 #define HFF_NET_H
 
@@ -28,8 +27,7 @@ struct net {
 };
 
 /* Builds the stages of the config's "net" map for inputs of the given shape (channels, height, width). HFF_E_CONFIG
- * with the place in
- * the config. */
+ * with the place in the config. */
 hff_status net_build(struct net **out, const struct config_node *net_node, const struct shape *input);
 void net_free(struct net *net);
 
@@ -40,8 +38,7 @@ struct stage_kind {
 };
 
 /* Adds the stage's parameters (stage_params, once), its forward ops from value x (returns h; *passed is the value
- * that it passes on, h
- * itself or normalised, -1 for the last stage), and its backward ops from dh. */
+ * that it passes on, h itself or normalised, -1 for the last stage), and its backward ops from dh. */
 void stage_params(struct graph *graph, struct stage *stage);
 int stage_forward(struct graph *graph, struct stage *stage, int x, enum section section, int last, int *passed);
 void stage_backward(struct graph *graph, struct stage *stage, int dh);

@@ -1,10 +1,8 @@
 /* Objectives: what a stage's loss is. Each is one file and one row of the table in objectives.c; nothing below this
- * room knows
- * their names.
+ * room knows their names.
  *
  * An objective adds its head (its own parameters and ops) to a stage's graph: in training it turns h into loss,
- * metrics and dh; in
- * evaluation into scores. */
+ * metrics and dh; in evaluation into scores. */
 #ifndef HFF_OBJECTIVE_H
 #define HFF_OBJECTIVE_H
 
@@ -39,8 +37,7 @@ struct objective {
 };
 
 /* The objectives: word in configs, the function in objective/NAME.c, what it is for people. The first row begins
- * without a bar, the others
- * with one: the words side by side are the config's choices. */
+ * without a bar, the others with one: the words side by side are the config's choices. */
 #define OBJECTIVES(X)                                                                                                  \
     X("", "hff", hff_build, "cosines to learned class prototypes, cross-entropy or pairwise loss (arXiv 2605.00082)")
 

@@ -1,6 +1,5 @@
 /* Optimizers and learning-rate schedules. An optimizer is one row of the table in optim.c: it adds its moments and
- * update ops to a
- * stage's graph. State is per stage. */
+ * update ops to a stage's graph. State is per stage. */
 #ifndef HFF_OPTIM_H
 #define HFF_OPTIM_H
 
@@ -20,9 +19,8 @@ struct schedule {
 };
 
 /* Adds gradient norm, update, retraction and clamping ops to the graph's update section, with their moments; hyper
- * and norm are set to
- * the values (HYPERS, NORMS f64) that the engine writes and reads. config: the "optimizer" map with the stage's
- * overrides. */
+ * and norm are set to the values (HYPERS, NORMS f64) that the engine writes and reads. config: the "optimizer" map
+ * with the stage's overrides. */
 hff_status optim_build(struct graph *graph, const struct config_node *config, int *hyper, int *norm);
 
 /* The schedule of the same config for a run of total steps. */

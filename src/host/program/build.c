@@ -45,8 +45,7 @@ static int is_activation(const struct value *value)
 }
 
 /* Slots for the graph's values, each in the layout that the backend likes. A plain input (LAYOUT_PLAIN with block
- * -1, the host's
- * batch) stays plain. */
+ * -1, the host's batch) stays plain. */
 static hff_status add_values(struct program *program)
 {
     struct graph *graph = &program->graph;

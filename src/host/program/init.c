@@ -1,6 +1,5 @@
 /* How parameters start: drawn from streams named by (seed, purpose, stage, parameter), so that neither the order nor
- * the number of
- * stages in front changes a number. */
+ * the number of stages in front changes a number. */
 #include "program.h"
 
 #include "base/philox.h"

@@ -1,6 +1,5 @@
 /* The memory plan: where every slot lies. Parameters, gradients and moments lie group by group; activations share
- * memory when
- * their lifetimes do not overlap (largest first, lowest free offset). */
+ * memory when their lifetimes do not overlap (largest first, lowest free offset). */
 #include "private.h"
 
 #include <stdlib.h>

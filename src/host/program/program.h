@@ -79,8 +79,7 @@ struct kept {
     void *address;
 };
 /* Fills out with the program's kept tensors of the model (PARAM, STATE) or the optimizer (MOMENT); returns how many
- * there are (out
- * may be NULL). */
+ * there are (out may be NULL). */
 int program_kept(const struct program *program, int moments, struct kept *out);
 
 /* Sets every parameter and running statistic to its start; the numbers depend on (seed, stage, name) alone. */
@@ -90,8 +89,7 @@ hff_status program_init(struct program *program, struct stream *stream, uint64_t
 void program_print(const struct program *program, FILE *out);
 
 /* "conv.y" of the first slot with a number that is not finite among an instruction's outputs; NULL when there is
- * none. The stream must
- * be idle. scratch: at least the largest slot's bytes. */
+ * none. The stream must be idle. scratch: at least the largest slot's bytes. */
 const char *program_bad_output(const struct program *program, const struct instr *instr, struct stream *stream,
                                void *scratch);
 size_t program_largest_slot(const struct program *program);

@@ -1,6 +1,5 @@
 /* Evaluation: scores of every stage over a split, joined into predictions. METHOD.md 1.7: every rule is a vector of
- * weights over stages,
- * prediction = argmax_c sum_l a_l log softmax(s_l)_c. */
+ * weights over stages, prediction = argmax_c sum_l a_l log softmax(s_l)_c. */
 #ifndef HFF_TRAIN_EVALUATE_H
 #define HFF_TRAIN_EVALUATE_H
 
@@ -37,16 +36,14 @@ struct evaluation {
 };
 
 /* One pass over a split. The config's data map is for the loader. keep_scores: fill scores and labels.
- * HFF_E_INTERRUPTED when *stop becomes
- * nonzero (may be NULL). */
+ * HFF_E_INTERRUPTED when *stop becomes nonzero (may be NULL). */
 hff_status evaluate(struct engine *engine, const struct data *data, enum split split, int workers,
                     const struct rules *rules, enum rule rule, int keep_scores, const volatile sig_atomic_t *stop,
                     struct evaluation *out);
 void evaluation_free(struct evaluation *evaluation);
 
 /* Joins one sample's scores (stage l's at scores + l * stride) by a rule into normalised log-probabilities joined[0
- * .. classes-1]; returns the predicted
- * class. joined has room for 2 * classes numbers. */
+ * .. classes-1]; returns the predicted class. joined has room for 2 * classes numbers. */
 int rules_join(const struct rules *rules, enum rule rule, const float *scores, size_t stride, int classes,
                double *joined);
 

@@ -7,8 +7,7 @@
 #include "setup.h"
 
 /* Writes the model (parameters, running statistics; metadata: the config keys that matter to results, classes,
- * normalisation, fitted
- * weights) or the optimizer's moments. */
+ * normalisation, fitted weights) or the optimizer's moments. */
 hff_status model_write(const struct setup *setup, const struct rules *rules, const char *path);
 hff_status optimizer_write(const struct setup *setup, const char *path);
 

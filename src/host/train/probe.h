@@ -5,8 +5,7 @@
 #include "data/data.h"
 
 /* Fits multinomial logistic regression (Adam, mini-batches, single-threaded, deterministic) on the training split's
- * normalised pixels and
- * returns its accuracy on the given split. HFF_E_MEMORY only. */
+ * normalised pixels and returns its accuracy on the given split. HFF_E_MEMORY only. */
 hff_status probe_linear(const struct data *data, enum split split, int epochs, uint64_t seed, double *accuracy);
 
 #endif

@@ -42,8 +42,7 @@ hff_status safetensors_write(const char *path, const struct safetensor *tensor, 
                              const char *const *metadata_key, const char *const *metadata_value, int metadata_count);
 
 /* The same with tensors whose data is NULL fetched one after the other, so that only one is in memory at a time:
- * fetch sets
- * *data to tensor index's bytes, valid until the next call. */
+ * fetch sets *data to tensor index's bytes, valid until the next call. */
 typedef hff_status (*safetensors_fetch)(void *context, int index, const void **data);
 hff_status safetensors_write_fetched(const char *path, const struct safetensor *tensor, int count,
                                      safetensors_fetch fetch, void *context, const char *const *metadata_key,

@@ -30,8 +30,7 @@ struct train_request {
 };
 
 /* Trains as asked and writes the run folder. The summary (or with dry_run the plan) goes to out. HFF_E_INTERRUPTED
- * and HFF_E_TERMINATED after
- * saving. */
+ * and HFF_E_TERMINATED after saving. */
 hff_status train_run(const struct train_request *request, FILE *out);
 
 struct eval_request {

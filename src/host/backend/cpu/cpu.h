@@ -2,8 +2,7 @@
  * primitives made for one thread, everything else is in the files of this folder.
  *
  * Exactness: a task's bits may depend on the op's description and the task number only, never on the thread or on
- * the number
- * of threads. Sums over samples go slice by slice and are combined with TREE (../tree.h). */
+ * the number of threads. Sums over samples go slice by slice and are combined with TREE (../tree.h). */
 #ifndef HFF_BACKEND_CPU_CPU_H
 #define HFF_BACKEND_CPU_CPU_H
 
@@ -12,8 +11,7 @@
 #include "base/team.h"
 
 /* Hot loops are compiled for several instruction sets and chosen when the program starts. Put it before a function's
- * return
- * type; the function and what it inlines must not keep state. */
+ * return type; the function and what it inlines must not keep state. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(HFF_SANITIZE)
 #define CPU_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -41,8 +39,7 @@ struct cpu_op {
 typedef hff_status (*cpu_create)(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 
 /* A zeroed cpu_op of size bytes (sizeof the op's own struct, whose first member is struct cpu_op), desc copied in.
- * NULL after
- * fail(HFF_E_MEMORY). */
+ * NULL after fail(HFF_E_MEMORY). */
 void *cpu_op_new(struct cpu_backend *backend, const struct op_desc *desc, size_t size);
 
 extern const cpu_create cpu_table[OP_KINDS]; /* table.c: one row an op */

@@ -1,5 +1,6 @@
 /* conv and conv_data: the batch is cut into pieces of samples, a task each. */
 #include "conv.h"
+#include "winograd.h"
 
 #include <stdlib.h>
 
@@ -176,6 +177,7 @@ static hff_status pieces_run(struct cpu_op *base, struct team *team, void *const
 static hff_status pieces_create(struct cpu_backend *backend, const struct op_desc *desc, enum conv_pass pass,
                                 struct cpu_op **out)
 {
+    if (winograd_fits(backend, desc, pass)) return winograd_create(backend, desc, pass, out);
     const struct tensor *w = &desc->arg[1], *y = &desc->arg[roles[pass].y];
     int64_t samples, flops = 2 * tensor_count(w) * tensor_area(y), most = TASK_FLOPS / (flops > 0 ? flops : 1);
     TRY(slice_samples(desc, &samples));

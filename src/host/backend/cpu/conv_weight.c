@@ -1,6 +1,7 @@
 /* conv_weight: a slice is a task, which leaves its part of dw and dbias; then the parts are added up along the tree, a
  * chunk of them a task. Part 0 is where the result belongs. */
 #include "conv.h"
+#include "winograd.h"
 
 enum { CHUNK = 4096 }; /* floats: the chunks of a few parts fit a core's cache */
 
@@ -65,6 +66,7 @@ hff_status cpu_conv_weight_create(struct cpu_backend *backend, const struct op_d
 {
     int64_t samples;
     TRY(slice_samples(desc, &samples));
+    if (winograd_fits(backend, desc, CONV_WEIGHT)) return winograd_weight_create(backend, desc, out);
     struct conv_op *op;
     TRY(conv_create(backend, desc, CONV_WEIGHT, samples, &op));
     op->bias_bytes = desc->arg[3].rank ? align64(tensor_bytes(&desc->arg[3])) : 0;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 /* Columns of a tile of y and dx: about as quick as more, and leave work for many threads. */
-enum { TILE_Y = 64, TILE_DX = 128, SAMPLES = 128, SAMPLES_LEAST = 16 };
+enum { TILE_Y = 256, TILE_DX = 128, SAMPLES = 128, SAMPLES_LEAST = 16 };
 
 struct linear_op {
     struct cpu_op base;

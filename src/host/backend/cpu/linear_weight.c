@@ -1,17 +1,21 @@
 /* linear_weight: a task computes one tile of dw for all slices, and adds the slices up while they are in its cache.
- * The tree is walked depth first, so that a task holds log2(S) + 2 tiles at most. */
+ * Where panel.c has a way for that, it does both; with products, the tree is walked depth first, so that a task holds
+ * log2(S) + 2 tiles at most. */
 #include "element.h"
+#include "panel.h"
 #include "tiles.h"
 
 #include <stdlib.h>
 
-enum { TILE_ROWS = 64, TILE_COLUMNS = 512, LEAVES = 4 };
+enum { TILE_ROWS = 64, TILE_COLUMNS = 512, OWN_ROWS = 96, LEAVES = 4, OWN_SLICES = 64 };
 
 struct weight_op {
     struct cpu_op base;
     struct tiles tiles;
     enum dtype dtype; /* of x and dy */
-    int64_t samples;  /* of a slice */
+    int own;          /* panel.c's; then tiles holds no products */
+    struct product_desc product;
+    int64_t samples; /* of a slice */
     size_t tile_floats, thread_bytes;
 };
 
@@ -33,7 +37,7 @@ static struct room room_of(const struct weight_run *run, int thread)
     const struct weight_op *op = run->op;
     char *start = run->workspace + (size_t)thread * op->thread_bytes;
     float *bias = (float *)(start + op->tiles.scratch);
-    return (struct room){start, bias + op->base.op.desc.slices * TILE_ROWS, bias};
+    return (struct room){start, bias + op->base.op.desc.slices * op->tiles.m.size, bias};
 }
 
 /* out = the sum of count (at most LEAVES) parts that follow each other, in the tree's order. */
@@ -77,6 +81,22 @@ static void bias_part(const struct weight_run *run, float *part, int64_t row, in
     TREE (desc->slices, into, from)
         for (int64_t r = 0; r < rows; r++) part[into * rows + r] += part[from * rows + r];
     for (int64_t r = 0; r < rows; r++) run->dbias[row + r] = part[r];
+}
+
+static void own_task(void *context, int task, int thread)
+{
+    const struct weight_run *run = context;
+    const struct weight_op *op = run->op;
+    const struct tiles *tiles = &op->tiles;
+    int i = task / tiles->n.count, j = task % tiles->n.count;
+    int64_t row = cut_start(&tiles->m, i), column = cut_start(&tiles->n, j);
+    struct room room = room_of(run, thread);
+    struct product_desc product = op->product;
+    product.m = cut_length(&tiles->m, i);
+    product.n = cut_length(&tiles->n, j);
+    panel_slices_run(&product, op->base.op.desc.slices, (const float *)run->dy + row, (const float *)run->x + column,
+                     run->dw + row * tiles->n.total + column, room.product);
+    if (run->dbias && j == 0) bias_part(run, room.bias, row, product.m);
 }
 
 /* Where a task stands in its tile. */
@@ -148,7 +168,7 @@ static hff_status weight_run(struct cpu_op *base, struct team *team, void *const
     struct weight_op *op = (struct weight_op *)base;
     float *dbias = base->op.desc.arg[3].rank ? args[3] : NULL;
     struct weight_run run = {op, args[0], args[1], args[2], dbias, workspace};
-    team_run(team, op->tiles.m.count * op->tiles.n.count, weight_task, &run);
+    team_run(team, op->tiles.m.count * op->tiles.n.count, op->own ? own_task : weight_task, &run);
     return HFF_OK;
 }
 
@@ -165,6 +185,15 @@ static int stack_depth(int slices)
     return slices == 1 ? 0 : depth;
 }
 
+static hff_status plan_own(struct weight_op *op, struct cut n)
+{
+    op->tiles = (struct tiles){.m = cut_even(op->product.m, OWN_ROWS), .n = n};
+    struct product_desc largest = op->product;
+    largest.m = op->tiles.m.size;
+    op->tiles.scratch = panel_slices_scratch(&largest, op->base.op.desc.slices);
+    return HFF_OK;
+}
+
 hff_status cpu_linear_weight_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
     int64_t samples, ins = desc->arg[0].dim[1], outs = desc->arg[1].dim[1];
@@ -174,23 +203,21 @@ hff_status cpu_linear_weight_create(struct cpu_backend *backend, const struct op
     op->base.op.desc.arg[2].layout = LAYOUT_PLAIN; /* also where it was left open */
     op->dtype = desc->arg[0].dtype;
     struct cut m = cut_even(outs, TILE_ROWS), n = cut_even(ins, TILE_COLUMNS);
-    struct product_desc product = {.k = samples,
-                                   .lda = outs,
-                                   .ldb = ins,
-                                   .ldc = desc->slices == 1 ? ins : n.size,
-                                   .transpose_a = 1,
-                                   .dtype = op->dtype};
-    hff_status status = tiles_create(&op->tiles, m, n, &product);
+    op->product = (struct product_desc){.m = outs, .n = ins, .k = samples, .lda = outs, .ldb = ins, .ldc = ins};
+    op->product.transpose_a = 1;
+    op->product.dtype = op->dtype;
+    op->own = panel_fits(&op->product) && desc->slices <= OWN_SLICES;
+    if (!op->own && desc->slices > 1) op->product.ldc = n.size;
+    hff_status status = op->own ? plan_own(op, n) : tiles_create(&op->tiles, m, n, &op->product);
     if (status != HFF_OK) {
         weight_destroy(&op->base);
         free(op);
         return status;
     }
     op->samples = samples;
-    op->tile_floats = align64((size_t)(m.size * n.size) * sizeof(float)) / sizeof(float);
-    op->thread_bytes = align64(
-        op->tiles.scratch +
-        ((size_t)desc->slices * TILE_ROWS + (size_t)stack_depth(desc->slices) * op->tile_floats) * sizeof(float));
+    op->tile_floats = op->own ? 0 : align64((size_t)(m.size * n.size) * sizeof(float)) / sizeof(float);
+    size_t floats = (size_t)(desc->slices * op->tiles.m.size) + (size_t)stack_depth(desc->slices) * op->tile_floats;
+    op->thread_bytes = align64(op->tiles.scratch + floats * sizeof(float));
     op->base.workspace = op->thread_bytes * (size_t)backend->base.threads;
     op->base.run = weight_run;
     op->base.destroy = weight_destroy;

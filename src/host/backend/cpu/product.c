@@ -1,8 +1,9 @@
-/* Matrix products: one oneDNN matmul each. On a Zen 4 it is as quick as dnnl_sgemm for the large shapes of a
- * multilayer perceptron (100 to 115 GFLOP/s a core) and up to three times as quick for skinny ones (n = 10, 64, 100),
- * so there is no second way. Its code for a transposed B wants a C without gaps, else it is up to a third slower: then
+/* Matrix products: panel.c where it fits, else one oneDNN matmul each. On a Zen 4 that is as quick as dnnl_sgemm for
+ * the large shapes of a multilayer perceptron (100 to 115 GFLOP/s a core) and up to three times as quick for skinny ones
+ * (n = 10, 64, 100). Its code for a transposed B wants a C without gaps, else it is up to a third slower: then
  * C is made in scratch memory and copied out. */
 #include "dnnl.h"
+#include "panel.h"
 
 #include <math.h>
 #include <sched.h>
@@ -17,6 +18,7 @@ struct place {
 
 struct product {
     struct product_desc desc;
+    int own; /* panel.c's; then there is no primitive */
     struct primitive primitive;
     int stages_c; /* C is made behind the primitive's scratch memory */
     int places;
@@ -51,6 +53,12 @@ hff_status product_create(struct product **out, const struct product_desc *desc)
     *out = NULL;
     dnnl_single_thread();
     struct product *product = calloc(1, sizeof *product);
+    if (product && panel_fits(desc)) {
+        product->desc = *desc;
+        product->own = 1;
+        *out = product;
+        return HFF_OK;
+    }
     int places = team_processors();
     if (product) product->place = aligned_alloc(_Alignof(struct place), (size_t)places * sizeof *product->place);
     if (!product || !product->place) {
@@ -73,6 +81,7 @@ hff_status product_create(struct product **out, const struct product_desc *desc)
 
 size_t product_scratch(const struct product *product)
 {
+    if (product->own) return panel_scratch(&product->desc);
     size_t staged = product->stages_c ? (size_t)(product->desc.m * product->desc.n) * sizeof(float) : 0;
     return (product->primitive.scratch + staged + 63) / 64 * 64;
 }
@@ -100,6 +109,10 @@ CPU_SIMD static void copy_out(const struct product_desc *d, float *c, const floa
 void product_run(const struct product *product, const void *a, const void *b, float *c, void *scratch)
 {
     const struct product_desc *d = &product->desc;
+    if (product->own) {
+        panel_run(d, a, b, c, scratch);
+        return;
+    }
     float *into = product->stages_c ? (float *)((char *)scratch + product->primitive.scratch) : c;
     int place = take_place(product);
     int done = primitive_run(&product->primitive, place, (void *const[]){(void *)a, (void *)b, into}, scratch);

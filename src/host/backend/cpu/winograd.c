@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 12, ROWS_SHORT = 4, GROUP = 36, GROUP_FEW = 12 };
+enum { ROWS = ROWS_MOST, ROWS_SHORT = 4, GROUP = 36, GROUP_FEW = 12 };
 
 struct winograd_op {
     struct cpu_op base;
@@ -77,8 +77,8 @@ INLINE void input_block(const struct tiling *tiling, enum dtype type, const void
         for (int t = count; t < room; t++) *(vec *)(v + p * place + (block * room + t) * BLOCK) = (vec){0};
 }
 
-WINOGRAD_SIMD void winograd_input(const struct tiling *tiling, enum dtype type, const void *x, int64_t channels,
-                                  int64_t first, int count, int room, float *v)
+VEC_SIMD void winograd_input(const struct tiling *tiling, enum dtype type, const void *x, int64_t channels,
+                             int64_t first, int count, int room, float *v)
 {
     for (int64_t block = 0; block < channels / BLOCK; block++)
         if (type == DTYPE_F32)
@@ -88,7 +88,7 @@ WINOGRAD_SIMD void winograd_input(const struct tiling *tiling, enum dtype type, 
 }
 
 /* U of one pair of blocks: (36, in, 32). */
-WINOGRAD_SIMD static void filters(const struct winograd_op *op, int pair, float *u)
+VEC_SIMD static void filters(const struct winograd_op *op, int pair, float *u)
 {
     const float *w = (const float *)op->args[1] + pair * PAIR * op->stride_out;
     int narrow = op->base.op.desc.arg[0].dtype == DTYPE_BF16, flip = op->pass == CONV_DATA;
@@ -118,28 +118,15 @@ static void filter_task(void *context, int task, int thread)
 /* m (rows, 32) = sum over input channels of v (channels / 16, room, 16) and u (channels, 32). */
 INLINE void product_rows(int rows, const float *v, const float *u, int64_t channels, int room, float *m)
 {
-    vec acc[ROWS][2];
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = (vec){0};
-    for (int64_t c = 0; c < channels; c += BLOCK, v += (int64_t)room * BLOCK)
-        for (int k = 0; k < BLOCK; k++, u += PAIR) {
-            vec u0 = *(const vec *)u, u1 = *(const vec *)(u + BLOCK);
-#pragma GCC unroll 12
-            for (int r = 0; r < rows; r++) {
-                float a = v[r * BLOCK + k];
-                acc[r][0] += a * u0;
-                acc[r][1] += a * u1;
-            }
-        }
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; r++) {
-        *(vec *)(m + r * PAIR) = acc[r][0];
-        *(vec *)(m + r * PAIR + BLOCK) = acc[r][1];
-    }
+    vec acc[ROWS_MOST][2];
+    rows_clear(rows, acc);
+    for (int64_t c = 0; c < channels; c += BLOCK)
+        rows_add(rows, v + c * room, BLOCK, 1, u + c * PAIR, PAIR, BLOCK, acc);
+    rows_store(rows, acc, m, PAIR);
 }
 
 /* The products of all positions for one pair of output blocks: m (36, room, 32). */
-WINOGRAD_SIMD static void products(const struct winograd_op *op, const float *v, const float *u, float *m)
+VEC_SIMD static void products(const struct winograd_op *op, const float *v, const float *u, float *m)
 {
     for (int p = 0; p < PLACES; p++) {
         const float *vp = v + p * op->in * op->room, *up = u + p * op->in * PAIR;
@@ -176,7 +163,7 @@ INLINE void output_pair(const struct winograd_op *op, enum dtype type, int pair,
     }
 }
 
-WINOGRAD_SIMD static void outputs(const struct winograd_op *op, int pair, int64_t first, int count, const float *m)
+VEC_SIMD static void outputs(const struct winograd_op *op, int pair, int64_t first, int count, const float *m)
 {
     const float *bias = op->pass == CONV_FORWARD ? op->args[2] : NULL;
     void *y = op->args[op->pass == CONV_FORWARD ? 3 : 2];

@@ -2,29 +2,16 @@
 #ifndef HFF_BACKEND_CPU_WINOGRAD_TILE_H
 #define HFF_BACKEND_CPU_WINOGRAD_TILE_H
 
-#include "element.h"
 #include "tiles.h"
+#include "vec.h"
 #include "winograd.h"
 
-/* One target and not clones: nothing else is ever called. */
-#if defined(__x86_64__)
-#define WINOGRAD_SIMD __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
-#else
-#define WINOGRAD_SIMD
-#endif
-
 enum {
-    BLOCK = 16, /* channels side by side */
-    PAIR = 32,  /* output channels of a product: two vectors */
     SIDE = 6,
     OUT = 4,
     PLACES = SIDE * SIDE,
     TAPS = 9,
 };
-
-typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint16_t half_vec __attribute__((vector_size(32), aligned(2), may_alias));
-typedef uint32_t bits_vec __attribute__((vector_size(64)));
 
 /* Tiles of a batch: number n th tw + i tw + j covers outputs [4i, 4i + 4) x [4j, 4j + 4) of image n. */
 struct tiling {
@@ -36,23 +23,6 @@ struct tiling tiling_of(const struct tensor *activation);
 /* V of tiles [first, first + count), as (36, channels / 16, room, 16); rows count .. room - 1 become 0. */
 void winograd_input(const struct tiling *tiling, enum dtype type, const void *x, int64_t channels, int64_t first,
                     int count, int room, float *v);
-
-INLINE void vec_get(enum dtype type, const void *x, int64_t i, vec *out)
-{
-    if (type == DTYPE_F32)
-        *out = *(const vec *)((const float *)x + i);
-    else
-        *out = (vec)(__builtin_convertvector(*(const half_vec *)((const bf16 *)x + i), bits_vec) << 16);
-}
-
-INLINE void vec_put(enum dtype type, void *y, int64_t i, const vec *v)
-{
-    if (type == DTYPE_F32)
-        *(vec *)((float *)y + i) = *v;
-    else
-#pragma omp simd
-        for (int l = 0; l < BLOCK; l++) ((bf16 *)y)[i + l] = bf16_near(((const float *)v)[l]);
-}
 
 /* The points +-P and +-Q, and what the matrices are made of. */
 #define P (5.f / 8)

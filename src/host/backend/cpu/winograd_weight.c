@@ -69,8 +69,8 @@ INLINE void gradient_pair(const struct winograd_weight_op *op, enum dtype type, 
     }
 }
 
-WINOGRAD_SIMD static void gradients(const struct winograd_weight_op *op, int64_t pair, int64_t first, int count,
-                                    float *z, float *bias)
+VEC_SIMD static void gradients(const struct winograd_weight_op *op, int64_t pair, int64_t first, int count, float *z,
+                               float *bias)
 {
     int64_t place = (int64_t)op->chunk * PAIR;
     if (op->base.op.desc.arg[1].dtype == DTYPE_F32)
@@ -83,27 +83,15 @@ WINOGRAD_SIMD static void gradients(const struct winograd_weight_op *op, int64_t
 INLINE void product_rows(const float *v, const float *z, int tiles, float *d)
 {
     vec acc[ROWS][2];
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; r++) acc[r][0] = acc[r][1] = (vec){0};
-    for (int t = 0; t < tiles; t++, v += BLOCK, z += PAIR) {
-        vec z0 = *(const vec *)z, z1 = *(const vec *)(z + BLOCK);
-#pragma GCC unroll 8
-        for (int r = 0; r < ROWS; r++) {
-            acc[r][0] += v[r] * z0;
-            acc[r][1] += v[r] * z1;
-        }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; r++) {
-        *(vec *)(d + r * PAIR) = acc[r][0];
-        *(vec *)(d + r * PAIR + BLOCK) = acc[r][1];
-    }
+    rows_clear(ROWS, acc);
+    rows_add(ROWS, v, 1, BLOCK, z, PAIR, tiles, acc);
+    rows_store(ROWS, acc, d, PAIR);
 }
 
 /* d (36, channels, 32) for input channels [c, c + channels) and one pair of output blocks; v (36, in / 16, chunk, 16), z
  * (36, chunk, 32). */
-WINOGRAD_SIMD static void products(const struct winograd_weight_op *op, const float *v, const float *z, int64_t c,
-                                   int64_t channels, int tiles, float *d)
+VEC_SIMD static void products(const struct winograd_weight_op *op, const float *v, const float *z, int64_t c,
+                              int64_t channels, int tiles, float *d)
 {
     for (int p = 0; p < PLACES; p++) {
         const float *vp = v + (p * op->in + c) * op->chunk, *zp = z + (int64_t)p * op->chunk * PAIR;
@@ -113,7 +101,7 @@ WINOGRAD_SIMD static void products(const struct winograd_weight_op *op, const fl
 }
 
 /* part (channels, 9, 32) = G' d G, or += where the chunk is not a slice's first. */
-WINOGRAD_SIMD static void to_taps(const float *d, int64_t channels, int first, float *part)
+VEC_SIMD static void to_taps(const float *d, int64_t channels, int first, float *part)
 {
     for (int64_t c = 0; c < channels; c++)
         for (int side = 0; side < PAIR; side += BLOCK) {
@@ -154,7 +142,7 @@ static void slice_task(void *context, int task, int thread)
 }
 
 /* Adds the slices' parts of one pair of blocks, and writes it as (out, in, 3, 3). */
-WINOGRAD_SIMD static void collect(const struct winograd_weight_op *op, int64_t pair, int64_t c)
+VEC_SIMD static void collect(const struct winograd_weight_op *op, int64_t pair, int64_t c)
 {
     int slices = op->base.op.desc.slices;
     int64_t count = TAPS * PAIR, at = (pair * op->in + c) * count;

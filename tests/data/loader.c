@@ -210,7 +210,7 @@ static void batch_above_the_set_is_refused(void **state)
     int32_t labels[COUNT];
     struct data data = numbered(images, labels);
     data.split[SPLIT_TRAIN].count = BATCH - 1;
-    struct loader_options options = {&data, SPLIT_TRAIN, BATCH, 1, 1, 1, fixture_config(*state, "")};
+    struct loader_options options = {&data, SPLIT_TRAIN, BATCH, 1, 1, 1, fixture_config(*state, ""), NULL};
     struct loader *loader;
     assert_int_equal(loader_open(&loader, &options, 0, 0), HFF_E_CONFIG);
     assert_null(loader);

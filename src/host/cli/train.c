@@ -8,6 +8,7 @@ static const struct option_row options[] = {
     {"--resume", NULL, "go on from the newest checkpoint, bit for bit"},
     {"--force", NULL, "move an existing run folder of that name aside"},
     {"--init-from", "MODEL", "start from a model's tensors of equal name and shape"},
+    {"--trace", "FILE", "write the timeline of loader, stages, ops as Chrome trace JSON"},
     {"--dry-run", NULL, "print the plan (shapes, FLOPs, memory) and stop"},
     {0},
 };
@@ -21,6 +22,7 @@ static hff_status run(const struct arguments *arguments)
         .out = argument_of(arguments, "--out"),
         .name = argument_of(arguments, "--name"),
         .init_from = argument_of(arguments, "--init-from"),
+        .trace = argument_of(arguments, "--trace"),
         .resume = argument_of(arguments, "--resume") != NULL,
         .force = argument_of(arguments, "--force") != NULL,
         .dry_run = argument_of(arguments, "--dry-run") != NULL,
@@ -31,6 +33,8 @@ static hff_status run(const struct arguments *arguments)
         return fail(HFF_E_USAGE, "--resume goes on from a checkpoint, --init-from starts anew: choose one");
     if (request.resume && request.force)
         return fail(HFF_E_USAGE, "--resume goes on in a folder, --force moves it aside: choose one");
+    if (request.dry_run && request.trace)
+        return fail(HFF_E_USAGE, "--dry-run trains nothing, so there is nothing for --trace: choose one");
     return train_run(&request, stdout);
 }
 

@@ -6,6 +6,7 @@
 #define HFF_DATA_H
 
 #include "base/arena.h"
+#include "base/trace.h"
 #include "config/config.h"
 
 extern const struct config_row data_rows[];
@@ -64,6 +65,7 @@ struct loader_options {
     int training; /* shuffled, augmented, tail dropped; else in order, plain, tail padded */
     uint64_t seed;
     const struct config_node *data_node; /* augment and shuffle */
+    struct trace *trace;                 /* a track for each thread; NULL: none */
 };
 
 /* Batches of epoch first_epoch (from 0) starting at batch first_batch, then of the following epochs for training; one

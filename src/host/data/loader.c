@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct slot {
 struct worker {
     struct loader *loader;
     pthread_t thread;
+    struct track *track;
     struct augment_scratch scratch;
     float *plain;       /* (B, C, H, W) before mixup */
     uint32_t *partners; /* (B) */
@@ -132,7 +134,9 @@ static void *work(void *argument)
         struct slot *slot = &loader->slot[number % loader->slots];
         choose_samples(loader, loader->start + number, slot->samples);
         pthread_mutex_unlock(&loader->lock);
+        double begin = trace_begin(worker->track);
         slot->status = fill(worker, slot, loader->start + number);
+        trace_end(worker->track, "fill batch", "batch", (loader->start + number) % loader->per_epoch + 1, begin);
         if (slot->status != HFF_OK) trail_take(&slot->trail);
         pthread_mutex_lock(&loader->lock);
         slot->ready = number;
@@ -195,6 +199,16 @@ static hff_status allocate(struct loader *loader)
                 loader->slots, batch);
 }
 
+static void name_tracks(struct loader *loader)
+{
+    const char *form = loader->options.training ? "loader thread %d" : "loader thread %d of evaluation";
+    char name[64];
+    for (int i = 0; i < loader->options.workers; i++) {
+        snprintf(name, sizeof name, form, i + 1);
+        loader->worker[i].track = trace_track(loader->options.trace, "data", name);
+    }
+}
+
 /* Signals are for the thread that opened the loader, which knows what to do with them. */
 static hff_status start(struct loader *loader)
 {
@@ -231,6 +245,7 @@ static hff_status prepare(struct loader *loader, int64_t first_epoch, int64_t fi
     loader->slots = slots_for(options->workers);
     TRY(augment_open(&loader->augment, data, options->data_node, options->training));
     TRY(allocate(loader));
+    name_tracks(loader);
     return start(loader);
 }
 

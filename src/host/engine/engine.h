@@ -32,6 +32,7 @@ struct stage_run {
     int64_t embedding; /* D */
     int per_class;     /* prototypes of a class, 0: none */
     int input, y1, y2, weight, hyper, norm, scores_eval, metrics, metrics_eval, wins, prototypes; /* values */
+    struct track *track; /* of the timeline; NULL: none */
     double seconds[SECTIONS];
     double flops[SECTIONS];
 };
@@ -44,6 +45,7 @@ struct engine {
     int classes, batch, slices, stages;
     int64_t sample; /* elements of one input image */
     struct stage_run *stage;
+    struct trace *trace;           /* NULL: none */
     unsigned char *memory[ARENAS]; /* NULL before engine_bind; INPUT and OUTPUT: the two buffers between stages */
     size_t bytes[ARENAS];
     void *host; /* staging: one batch, one result */
@@ -58,6 +60,9 @@ void engine_close(struct engine *engine);
 hff_status engine_bind(struct engine *engine);
 /* Parameters as a run with that seed starts. */
 hff_status engine_init(struct engine *engine, uint64_t seed);
+
+/* From now on every stage's sections and ops go to a track of its own in this timeline, which outlives the engine. */
+void engine_trace(struct engine *engine, struct trace *trace);
 
 /* Device bytes that engine_bind will allocate. */
 size_t engine_planned_bytes(const struct engine *engine);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static hff_status put(struct engine *engine, int value, const void *data, size_t bytes)
@@ -33,7 +34,9 @@ static hff_status run_section(struct engine *engine, int stage, enum section sec
     struct stage_run *run = &engine->stage[stage];
     double start = clock_seconds();
     hff_status status = program_run(run->program, section, engine->stream);
-    run->seconds[section] += clock_seconds() - start;
+    double end = clock_seconds();
+    run->seconds[section] += end - start;
+    trace_span(run->track, section_name(section), section == SECTION_EVAL ? NULL : "step", run->step + 1, start, end);
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d, step %lld", stage + 1, (long long)run->step + 1);
 }
 
@@ -50,6 +53,17 @@ static hff_status step_stage(struct engine *engine, int stage)
     if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, stage);
     run->step++;
     return HFF_OK;
+}
+
+void engine_trace(struct engine *engine, struct trace *trace)
+{
+    engine->trace = trace;
+    for (int i = 0; i < engine->stages; i++) {
+        struct stage_run *run = &engine->stage[i];
+        char name[96];
+        snprintf(name, sizeof name, "stage %d (%s)", i + 1, run->stage->name);
+        run->track = run->program->track = trace_track(trace, "stages", name);
+    }
 }
 
 hff_status engine_step(struct engine *engine, const struct batch *batch)

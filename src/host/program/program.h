@@ -8,6 +8,7 @@
 #define HFF_PROGRAM_H
 
 #include "backend/backend.h"
+#include "base/trace.h"
 #include "net/graph.h"
 
 #include <stdio.h>
@@ -56,6 +57,7 @@ struct program {
     int count[SECTIONS], room[SECTIONS];
     size_t bytes[ARENAS];
     unsigned char *base[ARENAS];
+    struct track *track; /* where its ops' spans go; NULL: nowhere */
     struct arena arena;
 };
 

@@ -25,7 +25,9 @@ hff_status program_run(struct program *program, enum section section, struct str
     const struct instr *instr = program->section[section];
     void *work = program->base[ARENA_WORK];
     for (int i = 0; i < program->count[section]; i++) {
+        double begin = trace_begin(program->track);
         hff_status status = program->backend->api->op_run(instr[i].op, stream, instr[i].address, work);
+        trace_end(program->track, op_table[instr[i].op->desc.kind].name, "op", i + 1, begin);
         if (status != HFF_OK) return trail_add(status, "op %d of section %s", i + 1, section_name(section));
     }
     return HFF_OK;
@@ -75,7 +77,8 @@ int program_kept(const struct program *program, int moments, struct kept *out)
         }
         if (out) {
             out[count] = (struct kept){.tensor = value->tensor, .role = value->role};
-            out[count].constant = value->role == ROLE_PARAM && value->group == GROUP_FROZEN && value->init == INIT_VALUE;
+            out[count].constant =
+                value->role == ROLE_PARAM && value->group == GROUP_FROZEN && value->init == INIT_VALUE;
             out[count].address = program->base[ARENA_PARAM] ? program_address(program, i) : NULL;
             snprintf(out[count].name, sizeof out[count].name, "%s", value->name);
         }

@@ -183,7 +183,8 @@ hff_status evaluate(struct engine *engine, const struct data *data, enum split s
                         stages, classes);
         }
     }
-    struct loader_options options = {.data = data, .split = split, .batch = engine->batch, .workers = workers};
+    struct loader_options options = {
+        .data = data, .split = split, .batch = engine->batch, .workers = workers, .trace = engine->trace};
     struct loader *loader;
     const struct batch *batch = NULL;
     double start = clock_seconds();

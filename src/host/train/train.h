@@ -24,6 +24,7 @@ struct train_request {
     int set_count;
     const char *out, *name; /* override run.out and run.name; NULL: as configured */
     const char *init_from;  /* a model whose tensors of equal name and shape are the start; NULL */
+    const char *trace;      /* file for the timeline of the run (base/trace.h); NULL */
     int resume, force, dry_run;
     const char *command_line;
     struct console console;

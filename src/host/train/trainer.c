@@ -3,6 +3,7 @@
 #include "folder.h"
 #include "logbook.h"
 #include "model.h"
+#include "timeline.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -34,6 +35,8 @@ struct trainer {
     int have_val, have_test, stop_early;
     int64_t resident_before;
     struct safetensors start_from; /* --init-from */
+    struct trace *trace;           /* --trace; NULL: none */
+    struct track *track;           /* of steps, evaluations, checkpoints */
     struct arena arena;
 };
 
@@ -102,9 +105,12 @@ static hff_status resume(struct trainer *t)
 
 static hff_status save(struct trainer *t)
 {
+    double begin = trace_begin(t->track);
     t->marks.seconds = trained_seconds(t);
     TRY(logbook_bytes(t->book, &t->marks.log_bytes));
-    return checkpoint_write(&t->setup, &t->rules, t->folder.path, &t->marks);
+    TRY(checkpoint_write(&t->setup, &t->rules, t->folder.path, &t->marks));
+    trace_end(t->track, "checkpoint", "step", t->marks.step, begin);
+    return HFF_OK;
 }
 
 /* Messages go above the display. */
@@ -125,6 +131,8 @@ static hff_status start(struct trainer *t)
     t->session_start = clock_seconds();
     memory_reset_peak();
     t->resident_before = memory_resident();
+    t->track = trace_track(t->trace, "run", "training");
+    engine_trace(setup->engine, t->trace);
     TRY(engine_bind(setup->engine));
     TRY(load_start(t));
     if (t->request->resume) TRY(resume(t));
@@ -148,7 +156,8 @@ static hff_status start(struct trainer *t)
                                      .batch = run->batch,
                                      .training = 1,
                                      .seed = run->seed,
-                                     .data_node = config_at(config_root(setup->config), "data")};
+                                     .data_node = config_at(config_root(setup->config), "data"),
+                                     .trace = t->trace};
     options.workers = (int)config_int(options.data_node, "workers");
     return loader_open(&t->loader, &options, t->marks.step / t->epoch_steps, t->marks.step % t->epoch_steps);
 }
@@ -185,6 +194,7 @@ static hff_status end_interval(struct trainer *t)
 {
     int64_t steps = t->marks.step - t->interval_step;
     if (steps == 0) return HFF_OK;
+    double begin = trace_begin(t->track);
     update_shown(t);
     struct interval *interval = &t->interval;
     interval->step = t->marks.step;
@@ -203,6 +213,7 @@ static hff_status end_interval(struct trainer *t)
     }
     TRY(logbook_train(t->book, interval));
     progress_interval(t->progress, &t->shown);
+    trace_end(t->track, "log", "step", t->marks.step, begin);
     begin_interval(t);
     return HFF_OK;
 }
@@ -215,9 +226,12 @@ static hff_status evaluate_split(struct trainer *t, enum split split, struct eva
     if (*have) evaluation_free(out);
     *have = 0;
     int workers = (int)config_int(config_root(setup->config), "data.workers");
+    double begin = trace_begin(t->track);
     TRY(evaluate(setup->engine, setup->data, split, workers, &t->rules, t->rule, split == SPLIT_VAL, NULL, out));
     *have = 1;
-    return split == SPLIT_VAL ? rules_fit(&t->rules, out) : HFF_OK;
+    if (split == SPLIT_VAL) TRY(rules_fit(&t->rules, out));
+    trace_end(t->track, "evaluation", "samples", out->samples, begin);
+    return HFF_OK;
 }
 
 /* The end of an epoch: the hold-out where there is one, else the test set (which then steers nothing but run.until). */
@@ -247,10 +261,13 @@ static hff_status end_epoch(struct trainer *t)
 static hff_status one_step(struct trainer *t)
 {
     const struct batch *batch;
+    double begin = trace_begin(t->track);
     TRY(loader_next(t->loader, &batch));
+    trace_end(t->track, "wait for data", NULL, 0, begin);
     t->waited += batch->waited;
     TRY(engine_step(t->setup.engine, batch));
     t->marks.step++;
+    trace_end(t->track, "step", "step", t->marks.step, begin);
     update_shown(t);
     progress_live(t->progress, &t->shown);
     int end_of_epoch = t->marks.step % t->epoch_steps == 0, end = t->marks.step == t->total_steps;
@@ -347,10 +364,12 @@ static hff_status finish(struct trainer *t, FILE *out)
                               .seconds = seconds,
                               .resident_before = t->resident_before};
     TRY(folder_result(&t->folder, &t->setup, &outcome));
+    double begin = trace_begin(t->track);
     char *figures = file_join(&t->arena, t->folder.path, "figures");
     TRY(file_make_folders(figures));
     TRY(logbook_figures(t->book, figures));
     TRY(folder_figures(&t->folder, &t->setup, &t->test));
+    trace_end(t->track, "figures", NULL, 0, begin);
     progress_clear(t->progress);
     if (!t->request->console.quiet) print_summary(t, out, seconds);
     return HFF_OK;
@@ -368,6 +387,7 @@ static void close_trainer(struct trainer *t)
     rules_close(&t->rules);
     folder_release(&t->folder);
     setup_close(&t->setup);
+    trace_close(t->trace);
     arena_free(&t->arena);
 }
 
@@ -390,6 +410,7 @@ static hff_status run(struct trainer *t, FILE *out)
         return config_fail(config_at(config_root(setup->config), "run.epochs"), "run.epochs is %g: less than one step",
                            setup->run.epochs);
     if (request->init_from) TRY(read_start(t)); /* before anything is touched */
+    if (request->trace) TRY(timeline_open(&t->trace, request->trace));
     TRY(folder_take(&t->folder, setup, request));
     TRY(start(t));
     log_info("%s: %lld training samples, %lld steps of %d, backend %s (%s)", setup->data->name,
@@ -404,6 +425,11 @@ hff_status train_run(const struct train_request *request, FILE *out)
     struct trainer trainer = {.request = request, .folder = {.lock = -1}};
     hff_status status = run(&trainer, out);
     progress_clear(trainer.progress);
+    if (trainer.loader) { /* it was training; the loader's threads record too, so they end first */
+        loader_close(trainer.loader);
+        trainer.loader = NULL;
+        status = timeline_end(trainer.trace, request->trace, status);
+    }
     close_trainer(&trainer);
     return status;
 }

@@ -47,10 +47,10 @@ char *arena_printf(struct arena *arena, const char *format, ...)
     return NULL;
 }
 
-hff_status source_root(struct data *data, const struct config_node *data_node, const char *fallback, char **out)
+hff_status source_root(struct data *data, const struct config_node *data_node, char **out)
 {
     (void)data, (void)data_node, (void)out;
-    return fail(HFF_E_INTERNAL, "%s", fallback);
+    return fail(HFF_E_INTERNAL, "no folder");
 }
 
 hff_status source_split(struct dataset *set, const char *where, int64_t count, int channels, int height, int width,

@@ -1,12 +1,14 @@
 /* hff eval */
 #include "cli.h"
 
+#include "train/evaluate.h"
+
 #include <string.h>
 
 static const struct option_row options[] = {
     {"--data", "ROOT", "the data's folder, if not the one of training (data.root)"},
     {"--split", "test|val|train", "which part of the data (default test)"},
-    {"--rule", "last|sum|weighted|best", "how stages are joined (default: as configured)"},
+    {"--rule", RULE_WORDS, "how stages are joined (default: as configured)"},
     {"--scores", "FILE", "write every stage's scores and the labels as safetensors"},
     {"--probe", NULL, "also fit a linear softmax on the pixels: the floor that a net must beat"},
     {"--set", "KEY=VALUE", "change a key of the model's config"},

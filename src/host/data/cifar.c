@@ -9,14 +9,13 @@
 enum { PIXELS = 3 * 32 * 32 };
 
 struct layout {
-    const char *name, *root, *names;
+    const char *name, *names;
     int classes, label_bytes; /* the last of which is the label */
     const char *train[6], *test[2];
 };
 
 static const struct layout ten = {
     "CIFAR-10",
-    "${HFF_DATA}/cifar-10-batches-bin",
     "batches.meta.txt",
     10,
     1,
@@ -25,7 +24,7 @@ static const struct layout ten = {
 };
 
 static const struct layout hundred = {
-    "CIFAR-100", "${HFF_DATA}/cifar-100-binary", "fine_label_names.txt", 100, 2, {"train.bin"}, {"test.bin"},
+    "CIFAR-100", "fine_label_names.txt", 100, 2, {"train.bin"}, {"test.bin"},
 };
 
 struct part {
@@ -127,7 +126,7 @@ static hff_status read_names(struct data *data, const struct layout *layout, con
 static hff_status open_layout(struct data *data, const struct config_node *data_node, const struct layout *layout)
 {
     char *root;
-    TRY(source_root(data, data_node, layout->root, &root));
+    TRY(source_root(data, data_node, &root));
     TRY(open_split(data, &data->split[SPLIT_TRAIN], layout, root, layout->train));
     TRY(open_split(data, &data->split[SPLIT_TEST], layout, root, layout->test));
     data->name = layout->name;

@@ -8,19 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct data_source data_sources[] = {
-    {"digits", "handwriting-like digits, 28 x 28 grey, generated; the same on every machine, no files needed",
-     digits_open},
-    {"idx", "IDX files, plain or .gz: MNIST, Fashion-MNIST and others named alike, of any image size", idx_open},
-    {"cifar10", "CIFAR-10, binary version: 32 x 32 colour, 10 classes", cifar10_open},
-    {"cifar100", "CIFAR-100, binary version: 32 x 32 colour, 100 fine classes", cifar100_open},
-    {0},
-};
+#define ROW(bar, name, function, home, help) {name, help, home, function},
+const struct data_source data_sources[] = {DATA_SOURCES(ROW){0}};
 
-hff_status source_root(struct data *data, const struct config_node *data_node, const char *fallback, char **out)
+static const struct data_source *source_of(const struct config_node *data_node)
+{
+    const struct data_source *source = data_sources; /* the config's choices are this table's names */
+    while (source[1].name && strcmp(source->name, config_text(data_node, "source")) != 0) source++;
+    return source;
+}
+
+hff_status source_root(struct data *data, const struct config_node *data_node, char **out)
 {
     const char *root = config_text(data_node, "root");
-    TRY(file_expand(&data->arena, *root ? root : fallback, out));
+    TRY(file_expand(&data->arena, *root ? root : source_of(data_node)->home, out));
     if (!file_is_folder(*out))
         return fail(HFF_E_DATA, "%s: no such folder; put the data set there, or set data.root or HFF_DATA", *out);
     return HFF_OK;
@@ -174,11 +175,7 @@ static void name_classes(struct data *data)
 
 static hff_status open_source(struct data *data, const struct config_node *data_node, uint64_t seed)
 {
-    const char *name = config_text(data_node, "source");
-    const struct data_source *source = data_sources;
-    while (source->name && strcmp(source->name, name) != 0) source++;
-    if (!source->name) return fail(HFF_E_INTERNAL, "data.source: %s has a row but no source", name);
-    TRY(source->open(data, data_node));
+    TRY(source_of(data_node)->open(data, data_node));
     TRY(check_sizes(data));
     limit(&data->split[SPLIT_TRAIN], config_int(data_node, "limit.train"));
     limit(&data->split[SPLIT_TEST], config_int(data_node, "limit.test"));

@@ -41,6 +41,7 @@ void data_close(struct data *data);
 /* "hff data list": the sources, one row each. */
 struct data_source {
     const char *name, *help;
+    const char *home; /* where its files are unless data.root says otherwise: "${HFF_DATA}/mnist"; "": it has none */
     /* Fills in name, classes, the training and test splits (malloc'ed) and, where the format has them, class_names. */
     hff_status (*open)(struct data *data, const struct config_node *data_node);
 };

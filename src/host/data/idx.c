@@ -212,7 +212,7 @@ done:
 hff_status idx_open(struct data *data, const struct config_node *data_node)
 {
     char *root;
-    TRY(source_root(data, data_node, "${HFF_DATA}/mnist", &root));
+    TRY(source_root(data, data_node, &root));
     TRY(open_split(data, &data->split[SPLIT_TRAIN], root, "train"));
     TRY(open_split(data, &data->split[SPLIT_TEST], root, "t10k"));
     const struct dataset *train = &data->split[SPLIT_TRAIN], *test = &data->split[SPLIT_TEST];

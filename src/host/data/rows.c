@@ -1,11 +1,12 @@
 /* The config keys below "data". */
-#include "data.h"
+#include "source.h"
 
+#define WORD(bar, name, function, home, help) bar name
 #define MANY 2147483647.0
 
 const struct config_row data_rows[] = {
     {"data", CONFIG_MAP, "{}", 0, 0, NULL, "", "The images to learn from and to be judged on."},
-    {"data.source", CONFIG_CHOICE, "digits", 0, 0, "digits|idx|cifar10|cifar100", "",
+    {"data.source", CONFIG_CHOICE, "digits", 0, 0, DATA_SOURCES(WORD), "",
      "Where images come from: digits are generated and need no files; idx is the format of MNIST and Fashion-MNIST."},
     {"data.root", CONFIG_TEXT, "", 0, 0, NULL, "",
      "Folder of the files; by default ${HFF_DATA}/mnist, ${HFF_DATA}/cifar-10-batches-bin or "

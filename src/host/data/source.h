@@ -6,13 +6,27 @@
 
 #include <stddef.h>
 
-hff_status digits_open(struct data *data, const struct config_node *data_node);
-hff_status idx_open(struct data *data, const struct config_node *data_node);
-hff_status cifar10_open(struct data *data, const struct config_node *data_node);
-hff_status cifar100_open(struct data *data, const struct config_node *data_node);
+/* The sources: word in configs, the function in its file, where its files are by default ("": it has none), what it is
+ * for people. The first row begins without a bar, the others with one: the words side by side are the config's
+ * choices. */
+#define DATA_SOURCES(X)                                                                                                \
+    X("", "digits", digits_open, "",                                                                                   \
+      "handwriting-like digits, 28 x 28 grey, generated; the same on every machine, no files needed")                  \
+    X("|", "idx", idx_open, "${HFF_DATA}/mnist",                                                                       \
+      "IDX files, plain or .gz: MNIST, Fashion-MNIST and others named alike, of any image size")                       \
+    X("|", "cifar10", cifar10_open, "${HFF_DATA}/cifar-10-batches-bin",                                                \
+      "CIFAR-10, binary version: 32 x 32 colour, 10 classes")                                                          \
+    X("|", "cifar100", cifar100_open, "${HFF_DATA}/cifar-100-binary",                                                  \
+      "CIFAR-100, binary version: 32 x 32 colour, 100 fine classes")
 
-/* data.root with ~ and ${NAME} replaced, fallback where it is not given; HFF_E_DATA when it is no folder. */
-hff_status source_root(struct data *data, const struct config_node *data_node, const char *fallback, char **out);
+#define DECLARE(bar, name, function, home, help)                                                                       \
+    hff_status function(struct data *data, const struct config_node *data_node);
+DATA_SOURCES(DECLARE)
+#undef DECLARE
+
+/* data.root, or where that is not given the source's home, with ~ and ${NAME} replaced; HFF_E_DATA when it is no
+ * folder. */
+hff_status source_root(struct data *data, const struct config_node *data_node, char **out);
 
 /* Memory for a split of count images; *images and *labels are the same memory, to fill. where names the file in
  * messages. */

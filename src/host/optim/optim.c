@@ -5,9 +5,17 @@
 #include <math.h>
 #include <string.h>
 
+/* Word in configs, the function below that adds an update's ops. The first row begins without a bar, the others with
+ * one: the words side by side are the config's choices. */
+#define OPTIMIZERS(X)                                                                                                  \
+    X("", "adamw", adamw)                                                                                              \
+    X("|", "sgd", sgd)
+
+#define WORD(bar, name, function) bar name
+
 const struct config_row optim_rows[] = {
     {"optimizer", CONFIG_MAP, "{}", 0, 0, NULL, "", "how parameters are updated; state is kept per stage"},
-    {"optimizer.kind", CONFIG_CHOICE, "adamw", 0, 0, "adamw|sgd", "",
+    {"optimizer.kind", CONFIG_CHOICE, "adamw", 0, 0, OPTIMIZERS(WORD), "",
      "adamw: decoupled decay; sgd: momentum, coupled decay"},
     {"optimizer.lr", CONFIG_REAL, "0.001", 0, 100, NULL, "", "learning rate"},
     {"optimizer.weight_decay", CONFIG_REAL, "0.0001", 0, 10, NULL, "", "on weights of linear, conv and AuxConv only"},
@@ -19,8 +27,7 @@ const struct config_row optim_rows[] = {
     {"optimizer.prototype_lr", CONFIG_REAL, "1.0", 0, 1000, NULL, "", "factor on the prototypes' rate"},
     {"optimizer.clip", CONFIG_REAL, "0", 0, 1000000, NULL, "", "largest norm of a stage's whole gradient; 0: no limit"},
     {"optimizer.schedule", CONFIG_MAP, "{}", 0, 0, NULL, "", "the rate over a stage's own steps"},
-    {"optimizer.schedule.kind", CONFIG_CHOICE, "cosine", 0, 0, "cosine|linear|step|constant", "",
-     "step: a tenth after each third"},
+    {"optimizer.schedule.kind", CONFIG_CHOICE, "cosine", 0, 0, SCHEDULES(WORD), "", "step: a tenth after each third"},
     {"optimizer.schedule.warmup", CONFIG_REAL, "0.05", 0, 1000000000, NULL, "",
      "below 1: share of all steps; else steps"},
     {"optimizer.schedule.final", CONFIG_REAL, "0.0", 0, 1, NULL, "", "share of the rate that is left at the end"},
@@ -58,10 +65,11 @@ static void sgd(const struct update *u)
     node->attr.attr.sgd.nesterov = momentum > 0 && config_bool(u->config, "nesterov");
 }
 
+#define ROW(bar, name, function) {name, function},
 static const struct {
     const char *name;
     void (*add)(const struct update *update);
-} kinds[] = {{"adamw", adamw}, {"sgd", sgd}};
+} kinds[] = {OPTIMIZERS(ROW)};
 
 /* After the step: prototypes back to the sphere, log_scale back into its range. */
 static void constrain(struct graph *graph, int norm)

@@ -8,9 +8,17 @@
 
 extern const struct config_row optim_rows[];
 
+/* The shapes of the rate: word in configs, the function in schedule.c. The first row begins without a bar, the others
+ * with one: the words side by side are the config's choices. */
+#define SCHEDULES(X)                                                                                                   \
+    X("", "cosine", cosine)                                                                                            \
+    X("|", "linear", linear)                                                                                           \
+    X("|", "step", steps)                                                                                              \
+    X("|", "constant", constant)
+
 /* How a stage's rate and bias corrections depend on its own step. */
 struct schedule {
-    int kind;      /* a row of the table in schedule.c */
+    int kind;      /* a row of SCHEDULES */
     double rate;   /* optimizer.lr */
     double warmup; /* steps */
     double final;  /* share of the rate at the end */

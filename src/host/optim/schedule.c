@@ -27,10 +27,11 @@ static double constant(double progress)
     return 1;
 }
 
+#define ROW(bar, name, function) {name, function},
 static const struct {
     const char *name;
     double (*shape)(double progress);
-} shapes[] = {{"cosine", cosine}, {"linear", linear}, {"step", steps}, {"constant", constant}};
+} shapes[] = {SCHEDULES(ROW)};
 
 struct schedule schedule_make(const struct config_node *config, double total)
 {

@@ -119,7 +119,7 @@ struct eval_state {
 static hff_status choose_rule(const struct eval_state *s, const struct eval_request *request, enum rule *rule)
 {
     int chosen = request->rule ? rule_parse(request->rule) : (int)*rule;
-    if (chosen < 0) return fail(HFF_E_USAGE, "--rule %s: it is last, sum, weighted or best", request->rule);
+    if (chosen < 0) return fail(HFF_E_USAGE, "--rule %s: it is one of %s", request->rule, RULE_WORDS);
     *rule = (enum rule)chosen;
     if (!s->rules.known[chosen])
         return fail(HFF_E_USAGE,

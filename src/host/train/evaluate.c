@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const rule_names[RULES] = {"last", "sum", "weighted", "best"};
+#define ROW(bar, name, word) word,
+static const char *const rule_names[RULES] = {RULE_TABLE(ROW)};
 
 const char *rule_name(enum rule rule)
 {

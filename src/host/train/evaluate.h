@@ -7,7 +7,22 @@
 
 #include <signal.h>
 
-enum rule { RULE_LAST, RULE_SUM, RULE_WEIGHTED, RULE_BEST, RULES };
+/* The rules: name, word in configs. The first row begins without a bar, the others with one: the words side by side
+ * are the config's choices. */
+#define RULE_TABLE(X)                                                                                                  \
+    X("", LAST, "last")                                                                                                \
+    X("|", SUM, "sum")                                                                                                 \
+    X("|", WEIGHTED, "weighted")                                                                                       \
+    X("|", BEST, "best")
+
+enum rule {
+#define RULE_NAME(bar, name, word) RULE_##name,
+    RULE_TABLE(RULE_NAME)
+#undef RULE_NAME
+        RULES
+};
+#define RULE_WORD(bar, name, word) bar word
+#define RULE_WORDS RULE_TABLE(RULE_WORD) /* "last|sum|..." */
 const char *rule_name(enum rule rule);
 int rule_parse(const char *name); /* -1 */
 

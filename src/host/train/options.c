@@ -31,7 +31,7 @@ static const struct config_row run_rows[] = {
     {"run.until.accuracy", CONFIG_REAL, "0", 0, 1, NULL, "",
      "at the end of the epoch that reaches it (hold-out, else test); 0: never"},
     {"predict", CONFIG_MAP, "{}", 0, 0, NULL, "", "how stages are joined into one prediction"},
-    {"predict.rule", CONFIG_CHOICE, "sum", 0, 0, "last|sum|weighted|best", "",
+    {"predict.rule", CONFIG_CHOICE, "sum", 0, 0, RULE_WORDS, "",
      "last stage; mean of log-probabilities; weights fitted on the hold-out; best stage on the hold-out"},
     {"predict.from", CONFIG_TEXT, "auto", 0, 0, NULL, "",
      "first stage of the sum; auto: the last three, the last two of three, else all"},

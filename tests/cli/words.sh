@@ -47,6 +47,13 @@ assert result['test']['samples'] == 200 and result['val']['samples'] == 40 and r
 assert set(result['test']['rules']) == {'last', 'sum', 'weighted', 'best'}
 PY
 expect "scores are written" "$hff" eval runs/tiny --scores scores.safetensors
+expect "features are written" "$hff" eval runs/tiny --features features.safetensors --split val
+python3 - <<'PY' || { echo "the features' file is wrong"; bad=1; }
+import json, struct
+raw = open('features.safetensors', 'rb').read()
+head = json.loads(raw[8:8 + struct.unpack('<Q', raw[:8])[0]])
+assert {k: v['shape'] for k, v in head.items()} == {'stage.1.features': [40, 24], 'stage.2.features': [40, 24], 'labels': [40]}, head
+PY
 for rule in last sum weighted best; do expect "rule $rule" "$hff" eval runs/tiny --rule $rule; done
 expect "the folder's config repeats the run" sh -c '"$0" train runs/tiny/config.yaml --out again --name tiny --quiet && cmp runs/tiny/model.safetensors again/tiny/model.safetensors' "$hff"
 rm -rf runs again *.yaml *.txt *.safetensors

@@ -256,7 +256,19 @@ static void score_alone(struct small_net *net, const struct data *data, int imag
     SMALL_OK(engine_evaluate(net->setup.engine, &net->batch, scores));
 }
 
-static void check_figures(const struct evaluation *e, const struct rules *rules, enum rule rule)
+/* What stage l's pairwise loss is, from the scores (METHOD.md 1.3, without margin). */
+static double pairwise_loss(const struct evaluation *e, int l)
+{
+    double sum = 0;
+    for (int64_t n = 0; n < e->samples; n++) {
+        const float *s = e->scores + (l * e->samples + n) * e->classes;
+        for (int c = 0; c < e->classes; c++)
+            if (c != e->labels[n]) sum += log1p(exp((double)s[c] - s[e->labels[n]]));
+    }
+    return sum / (double)e->samples;
+}
+
+static void check_figures(const struct evaluation *e, const struct rules *rules, enum rule rule, int pairwise_stage)
 {
     for (int r = 0; r <= RULE_SUM; r++) {
         assert_near(e->loss[r], loss_of(e, rules->weight[r]), 1e-9);
@@ -266,7 +278,8 @@ static void check_figures(const struct evaluation *e, const struct rules *rules,
         double one[8] = {0};
         one[l] = 1;
         assert_near(e->stage_accuracy[l], share_within(e, one, 1), 1e-12);
-        assert_near(e->stage_loss[l], loss_of(e, one), 1e-9);
+        /* the scores that are kept are rounded to floats, those behind the loss are not */
+        assert_near(e->stage_loss[l], l == pairwise_stage ? pairwise_loss(e, l) : loss_of(e, one), 1e-5);
     }
     int64_t counts[25] = {0};
     for (int64_t n = 0; n < e->samples; n++) {
@@ -287,8 +300,11 @@ static void a_pass_gives_exact_figures(void **state)
     uint8_t *images = malloc(IMAGES * PIXELS);
     int32_t labels[IMAGES];
     struct data data = make_data(images, labels);
+    /* a stage's loss is its own, and no evaluation counts margin or smoothing */
+    static const char *const sets[] = {"net.stages[1].objective={loss: pairwise, margin: 0.2}",
+                                       "net.stages[2].objective={margin: 0.3, smoothing: 0.1}"};
     for (int t = 0; t < 2; t++) {
-        struct small_net *net = small_net_open(texts[t], NULL, 0, 2, DTYPE_F32, 3);
+        struct small_net *net = small_net_open(texts[t], sets, 2, 2, DTYPE_F32, 3);
         small_net_train(net, 5); /* running statistics that are not their start */
         struct engine *engine = net->setup.engine;
         struct rules rules;
@@ -296,10 +312,10 @@ static void a_pass_gives_exact_figures(void **state)
         for (int workers = 1; workers <= 3; workers += 2) {
             struct evaluation e;
             enum rule rule = workers == 1 ? RULE_SUM : RULE_LAST;
-            SMALL_OK(evaluate(engine, &data, SPLIT_TEST, workers, &rules, rule, 1, NULL, &e));
+            SMALL_OK(evaluate(engine, &data, SPLIT_TEST, workers, &rules, rule, KEEP_SCORES, NULL, &e));
             assert_int_equal(e.samples, IMAGES);
             assert_memory_equal(e.labels, labels, sizeof labels);
-            check_figures(&e, &rules, rule);
+            check_figures(&e, &rules, rule, 1);
             float *alone = malloc((size_t)engine->stages * 24 * 5 * sizeof *alone);
             for (int n = 0; n < IMAGES; n += 13) {
                 score_alone(net, &data, n, alone);
@@ -309,6 +325,68 @@ static void a_pass_gives_exact_figures(void **state)
             free(alone);
             evaluation_free(&e);
         }
+        rules_close(&rules);
+        small_net_close(net);
+    }
+    free(images);
+}
+
+static double stage_scale(struct small_net *net, int stage)
+{
+    struct kept *kept;
+    int count;
+    size_t bytes, at = 0;
+    char name[64];
+    double scale = 0;
+    unsigned char *all = small_net_tensors(net, 0, &kept, &count, &bytes);
+    sprintf(name, "stage.%d.head.log_scale", stage + 1);
+    for (int i = 0; i < count; at += tensor_bytes(&kept[i++].tensor))
+        if (strcmp(kept[i].name, name) == 0) scale = exp((double)*(float *)(all + at));
+    free(all);
+    free(kept);
+    assert_true(scale > 0);
+    return scale;
+}
+
+/* Features are what the scores are made of: with the prototypes they give them (METHOD.md 1.1, 1.2). */
+static void features_give_the_scores(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {SMALL_MLP, SMALL_CNN};
+    uint8_t *images = malloc(IMAGES * PIXELS);
+    int32_t labels[IMAGES];
+    struct data data = make_data(images, labels);
+    for (int t = 0; t < 2; t++) {
+        struct small_net *net = small_net_open(texts[t], NULL, 0, 2, DTYPE_F32, 3);
+        small_net_train(net, 5);
+        struct engine *engine = net->setup.engine;
+        struct rules rules;
+        struct evaluation e;
+        rules_open(&rules, engine->stages, 0);
+        SMALL_OK(evaluate(engine, &data, SPLIT_TEST, 1, &rules, RULE_SUM, KEEP_SCORES | KEEP_FEATURES, NULL, &e));
+        for (int l = 0; l < engine->stages; l++) {
+            double *p, scale = stage_scale(net, l);
+            int64_t rows, width;
+            int per_class = engine->stage[l].per_class;
+            SMALL_OK(engine_prototypes(engine, l, &p, &rows, &width));
+            assert_int_equal(width, engine->stage[l].embedding);
+            for (int n = 0; n < IMAGES; n++) {
+                const float *f = e.features[l] + n * width;
+                double length = 0;
+                for (int d = 0; d < width; d++) length += (double)f[d] * f[d];
+                for (int c = 0; c < 5; c++) {
+                    double sum = 0;
+                    for (int k = 0; k < per_class; k++) {
+                        double cosine = 0;
+                        for (int d = 0; d < width; d++) cosine += f[d] * p[(c * per_class + k) * width + d];
+                        sum += exp(scale * cosine / sqrt(length)) / per_class;
+                    }
+                    assert_near(e.scores[(l * IMAGES + n) * 5 + c], log(sum), 1e-4);
+                }
+            }
+            free(p);
+        }
+        evaluation_free(&e);
         rules_close(&rules);
         small_net_close(net);
     }
@@ -347,6 +425,7 @@ int main(void)
         cmocka_unit_test(ties_and_large_scores),           cmocka_unit_test(fitted_weights_are_the_minimum),
         cmocka_unit_test(alike_and_harmful_stages),        cmocka_unit_test(a_fit_without_scores_is_refused),
         cmocka_unit_test(a_pass_gives_exact_figures),      cmocka_unit_test(a_signal_ends_a_pass),
+        cmocka_unit_test(features_give_the_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

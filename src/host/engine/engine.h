@@ -31,7 +31,8 @@ struct stage_run {
     int64_t step;      /* training steps done */
     int64_t embedding; /* D */
     int per_class;     /* prototypes of a class, 0: none */
-    int input, y1, y2, weight, hyper, norm, scores_eval, metrics, metrics_eval, wins, prototypes; /* values */
+    int input, y1, y2, weight, hyper, norm, scores_eval, features_eval, metrics, metrics_eval, wins,
+        prototypes;      /* values */
     struct track *track; /* of the timeline; NULL: none */
     double seconds[SECTIONS];
     double flops[SECTIONS];
@@ -73,6 +74,10 @@ hff_status engine_step(struct engine *engine, const struct batch *batch);
 
 /* Evaluates a batch; adds to the stages' evaluation metrics. scores, where given: (stages, batch, classes) floats. */
 hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores);
+/* The same, and every stage's embeddings: features[i] has room for (batch, D of stage i) floats. HFF_E_CONFIG when a
+ * stage's objective has none. */
+hff_status engine_evaluate_features(struct engine *engine, const struct batch *batch, float *scores,
+                                    float *const *features);
 
 /* What a stage's metrics say since they were last cleared. */
 struct stage_metrics {

@@ -36,6 +36,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
                         .y1 = run->y1,
                         .y2 = run->y2,
                         .weight = run->weight,
+                        .features_eval = -1,
                         .wins = -1,
                         .prototypes = -1};
     head.config = config_overlay(options->config, config_at(root, "objective"), stage->objective);
@@ -55,6 +56,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
         return status;
     }
     run->scores_eval = head.scores_eval;
+    run->features_eval = head.features_eval;
     run->metrics = head.metrics;
     run->metrics_eval = head.metrics_eval;
     run->wins = head.wins;

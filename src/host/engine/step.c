@@ -73,22 +73,51 @@ hff_status engine_step(struct engine *engine, const struct batch *batch)
     return HFF_OK;
 }
 
-hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores)
+/* count numbers of the engine's real type, as floats. */
+static hff_status get_floats(struct engine *engine, const struct stage_run *run, int value, size_t count, float *out)
+{
+    void *target = engine->real == DTYPE_F64 ? engine->host : out;
+    TRY(engine->backend->api->copy_out(engine->stream, target, program_address(run->program, value),
+                                       count * dtype_bytes(engine->real)));
+    if (engine->real != DTYPE_F64) return HFF_OK;
+    TRY(engine->backend->api->stream_wait(engine->stream));
+    for (size_t k = 0; k < count; k++) out[k] = (float)((double *)engine->host)[k];
+    return HFF_OK;
+}
+
+/* The embedding lies in memory that other values use too, but it lives until the last op of its program has run. */
+static hff_status get_features(struct engine *engine, int stage, float *out)
+{
+    const struct stage_run *run = &engine->stage[stage];
+    if (run->features_eval < 0)
+        return fail(HFF_E_CONFIG, "stage %d: objective %s has no embedding to give out", stage + 1,
+                    run->objective->name);
+    const struct program *program = run->program;
+    const struct slot *slot = &program->slot[run->features_eval];
+    int last = -1;
+    for (int s = 0; s < SECTIONS; s++) last += program->count[s];
+    if (slot->last != last || slot->tensor.layout != LAYOUT_PLAIN || slot->tensor.dtype != engine->real)
+        return fail(HFF_E_INTERNAL, "stage %d: the embedding does not outlive the section eval", stage + 1);
+    return get_floats(engine, run, run->features_eval, (size_t)(engine->batch * run->embedding), out);
+}
+
+hff_status engine_evaluate_features(struct engine *engine, const struct batch *batch, float *scores,
+                                    float *const *features)
 {
     size_t count = (size_t)engine->batch * (size_t)engine->classes;
     TRY(put_batch(engine, batch));
     for (int i = 0; i < engine->stages; i++) {
-        struct stage_run *run = &engine->stage[i];
         TRY(run_section(engine, i, SECTION_EVAL));
-        if (!scores) continue;
-        float *out = scores + (size_t)i * count;
-        void *target = engine->real == DTYPE_F64 ? engine->host : out;
-        TRY(engine->backend->api->copy_out(engine->stream, target, program_address(run->program, run->scores_eval),
-                                           count * dtype_bytes(engine->real)));
-        if (engine->real == DTYPE_F64)
-            for (size_t k = 0; k < count; k++) out[k] = (float)((double *)engine->host)[k];
+        if (features) TRY(get_features(engine, i, features[i]));
+        if (scores)
+            TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, count, scores + (size_t)i * count));
     }
     return engine->backend->api->stream_wait(engine->stream);
+}
+
+hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores)
+{
+    return engine_evaluate_features(engine, batch, scores, NULL);
 }
 
 hff_status engine_name_bad_op(struct engine *engine, int stage)

@@ -51,8 +51,8 @@ hff_status hff_build(struct head *head)
     node->attr.attr.hff.smoothing = smoothing;
     head->dh = layers_backward(graph, &head->embed, de, 1, SECTION_HEAD);
 
-    int e_eval = layers_forward(graph, &head->embed, head->h_eval, SECTION_EVAL);
-    node = NODE(graph, SECTION_EVAL, OP_HFF_EVAL, e_eval, head->prototypes, scale, head->y1, head->weight,
+    head->features_eval = layers_forward(graph, &head->embed, head->h_eval, SECTION_EVAL);
+    node = NODE(graph, SECTION_EVAL, OP_HFF_EVAL, head->features_eval, head->prototypes, scale, head->y1, head->weight,
                 head->scores_eval, head->metrics_eval);
     node->attr.attr.hff.global_batch = head->global_batch;
     node->attr.attr.hff.loss = pairwise ? HFF_LOSS_PAIRWISE : HFF_LOSS_SOFTMAX;

@@ -26,6 +26,7 @@ struct head {
     int64_t embedding;         /* D */
     int dh;                    /* gradient of h */
     int scores_eval;           /* (B, classes), ROLE_STAT */
+    int features_eval;         /* (B, D): the embedding, plain, read by the last op of SECTION_EVAL; -1: none */
     int metrics, metrics_eval; /* (METRICS) f64, ROLE_STAT: added to, for the host to read and clear */
     int wins;       /* (classes x per_class) i64, ROLE_STAT: samples that each prototype won; -1: not counted */
     int prototypes; /* (classes, per_class, D), ROLE_PARAM; -1: the objective has none */

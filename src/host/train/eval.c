@@ -40,6 +40,31 @@ static hff_status write_scores(const char *path, const struct evaluation *e)
     return safetensors_write(path, tensors, 2, NULL, NULL, 0);
 }
 
+static hff_status write_features(const char *path, const struct engine *engine, const struct evaluation *e)
+{
+    struct arena arena = {0};
+    int count = e->stages + 1;
+    struct safetensor *tensors = ARENA_NEW(&arena, struct safetensor, count);
+    for (int l = 0; l < e->stages; l++) {
+        int64_t width = engine->stage[l].embedding;
+        tensors[l] = (struct safetensor){.name = arena_printf(&arena, "stage.%d.features", l + 1),
+                                         .dtype = DTYPE_F32,
+                                         .rank = 2,
+                                         .dim = {e->samples, width},
+                                         .data = e->features[l],
+                                         .bytes = (size_t)(e->samples * width) * sizeof(float)};
+    }
+    tensors[e->stages] = (struct safetensor){.name = "labels",
+                                             .dtype = DTYPE_I32,
+                                             .rank = 1,
+                                             .dim = {e->samples},
+                                             .data = e->labels,
+                                             .bytes = (size_t)e->samples * sizeof(int32_t)};
+    hff_status status = safetensors_write(path, tensors, count, NULL, NULL, 0);
+    arena_free(&arena);
+    return status;
+}
+
 /* floor: accuracy of a linear softmax on the pixels, -1: not asked for. */
 static void print_json(const struct model *model, const struct evaluation *e, const struct rules *rules, enum rule rule,
                        enum split split, double floor, FILE *out)
@@ -144,9 +169,11 @@ static hff_status run(struct eval_state *s, const struct eval_request *request, 
     TRY(engine_bind(s->setup.engine));
     TRY(tensors_read(s->setup.engine, 0, &s->model.file, s->model.path));
     int workers = (int)config_int(config_root(s->setup.config), "data.workers");
-    TRY(evaluate(s->setup.engine, s->setup.data, request->split, workers, &s->rules, rule, request->scores != NULL,
+    int keep = (request->scores ? KEEP_SCORES : 0) | (request->features ? KEEP_FEATURES : 0);
+    TRY(evaluate(s->setup.engine, s->setup.data, request->split, workers, &s->rules, rule, keep,
                  request->console.signal, &s->evaluation));
     if (request->scores) TRY(write_scores(request->scores, &s->evaluation));
+    if (request->features) TRY(write_features(request->features, s->setup.engine, &s->evaluation));
     if (request->probe) TRY(probe_linear(s->setup.data, request->split, 10, s->setup.run.seed, &floor));
     if (request->json)
         print_json(&s->model, &s->evaluation, &s->rules, rule, request->split, floor, out);

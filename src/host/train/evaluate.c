@@ -133,29 +133,55 @@ static void add_batch(struct evaluation *out, const struct rules *rules, enum ru
             log_softmax(scores + ((size_t)l * (size_t)batch->size + (size_t)b) * (size_t)classes,
                         lp + (size_t)l * (size_t)classes, classes);
             out->stage_accuracy[l] += best_class(lp + (size_t)l * (size_t)classes, classes) == batch->y1[b];
-            out->stage_loss[l] -= lp[(size_t)l * (size_t)classes + (size_t)batch->y1[b]];
         }
         add_sample(out, rules, rule, lp, batch->y1[b], joined);
     }
 }
 
+static hff_status keep_open(struct evaluation *out, const struct engine *engine, int keep)
+{
+    size_t total = (size_t)out->total, classes = (size_t)out->classes, stages = (size_t)out->stages;
+    if (keep) out->labels = malloc(total * sizeof *out->labels + 1);
+    int complete = !keep || out->labels;
+    if (keep & KEEP_SCORES) {
+        out->scores = malloc(stages * total * classes * sizeof *out->scores + 1);
+        complete = complete && out->scores;
+    }
+    if (keep & KEEP_FEATURES) out->features = ARENA_NEW(&out->arena, float *, stages);
+    for (size_t l = 0; out->features && l < stages; l++) {
+        /* the last batch's padding is written too */
+        size_t rows = total + (size_t)engine->batch;
+        out->features[l] = malloc(rows * (size_t)engine->stage[l].embedding * sizeof(float));
+        complete = complete && out->features[l];
+    }
+    if (complete) return HFF_OK;
+    return fail(HFF_E_MEMORY, "no memory to keep what %d stages give for %zu samples of %zu classes", out->stages,
+                total, classes);
+}
+
 static void keep_batch(struct evaluation *out, const struct batch *batch, const float *scores)
 {
-    size_t classes = (size_t)out->classes, real = (size_t)batch->real;
-    int64_t total = out->samples; /* so far */
-    for (int l = 0; l < out->stages; l++)
-        memcpy(out->scores + ((size_t)l * (size_t)out->total + (size_t)total) * classes,
+    size_t classes = (size_t)out->classes, real = (size_t)batch->real, so_far = (size_t)out->samples;
+    for (int l = 0; out->scores && l < out->stages; l++)
+        memcpy(out->scores + ((size_t)l * (size_t)out->total + so_far) * classes,
                scores + (size_t)l * (size_t)batch->size * classes, real * classes * sizeof *scores);
-    memcpy(out->labels + total, batch->y1, real * sizeof *out->labels);
+    if (out->labels) memcpy(out->labels + so_far, batch->y1, real * sizeof *out->labels);
+}
+
+/* Features go where they are kept. to: (stages) scratch. */
+static hff_status run_batch(struct engine *engine, const struct batch *batch, const struct evaluation *out, float **to,
+                            float *scores)
+{
+    for (int l = 0; out->features && l < out->stages; l++)
+        to[l] = out->features[l] + out->samples * engine->stage[l].embedding;
+    TRY(engine_evaluate_features(engine, batch, scores, out->features ? to : NULL));
+    return check_finite(batch, scores, out->stages, out->classes);
 }
 
 static void divide(struct evaluation *out)
 {
     double n = out->samples > 0 ? (double)out->samples : 1;
-    for (int l = 0; l < out->stages; l++) {
-        out->stage_accuracy[l] /= n;
-        out->stage_loss[l] /= n;
-    }
+    for (int l = 0; l < out->stages; l++) out->stage_accuracy[l] /= n;
     for (int r = 0; r < RULES; r++) {
         out->accuracy[r] /= n;
         out->loss[r] /= n;
@@ -163,52 +189,58 @@ static void divide(struct evaluation *out)
     }
 }
 
+/* The stages' own losses, which only their objectives know, are summed by the engine. */
+static hff_status take_losses(struct engine *engine, double *loss)
+{
+    for (int i = 0; i < engine->stages; i++) {
+        struct stage_metrics metrics;
+        TRY(engine_metrics(engine, i, 1, 1, &metrics));
+        loss[i] = metrics.loss;
+    }
+    return HFF_OK;
+}
+
+static hff_status pass(struct engine *engine, struct loader *loader, const struct rules *rules, enum rule rule,
+                       const volatile sig_atomic_t *stop, struct evaluation *out)
+{
+    size_t stages = (size_t)out->stages, classes = (size_t)out->classes;
+    float *scores = ARENA_NEW(&out->arena, float, stages *(size_t)engine->batch *classes);
+    float **features = ARENA_NEW(&out->arena, float *, stages);
+    double *lp = ARENA_NEW(&out->arena, double, (stages + 1) * classes);
+    TRY(take_losses(engine, out->stage_loss)); /* what an interrupted pass left */
+    for (;;) {
+        const struct batch *batch;
+        TRY(loader_next(loader, &batch));
+        if (!batch) return take_losses(engine, out->stage_loss);
+        TRY(run_batch(engine, batch, out, features, scores));
+        add_batch(out, rules, rule, batch, scores, lp);
+        keep_batch(out, batch, scores);
+        out->samples += batch->real;
+        if (stop && *stop)
+            return fail(*stop == SIGTERM ? HFF_E_TERMINATED : HFF_E_INTERRUPTED, "interrupted during an evaluation");
+    }
+}
+
 hff_status evaluate(struct engine *engine, const struct data *data, enum split split, int workers,
-                    const struct rules *rules, enum rule rule, int keep_scores, const volatile sig_atomic_t *stop,
+                    const struct rules *rules, enum rule rule, int keep, const volatile sig_atomic_t *stop,
                     struct evaluation *out)
 {
-    size_t stages = (size_t)engine->stages, classes = (size_t)engine->classes, total = (size_t)data->split[split].count;
+    size_t stages = (size_t)engine->stages, classes = (size_t)engine->classes;
     *out = (struct evaluation){.stages = engine->stages, .classes = engine->classes};
     out->stage_accuracy = ARENA_NEW(&out->arena, double, stages);
     out->stage_loss = ARENA_NEW(&out->arena, double, stages);
     out->confusion = ARENA_NEW(&out->arena, int64_t, classes * classes);
-    out->total = (int64_t)total;
-    float *scores = ARENA_NEW(&out->arena, float, stages *(size_t)engine->batch *classes);
-    double *lp = ARENA_NEW(&out->arena, double, (stages + 1) * classes);
-    if (keep_scores) {
-        out->scores = malloc(stages * total * classes * sizeof *out->scores + 1);
-        out->labels = malloc(total * sizeof *out->labels + 1);
-        if (!out->scores || !out->labels) {
-            evaluation_free(out);
-            return fail(HFF_E_MEMORY, "no memory to keep the scores of %zu samples, %zu stages, %zu classes", total,
-                        stages, classes);
-        }
-    }
+    out->total = data->split[split].count;
     struct loader_options options = {
         .data = data, .split = split, .batch = engine->batch, .workers = workers, .trace = engine->trace};
-    struct loader *loader;
-    const struct batch *batch = NULL;
+    struct loader *loader = NULL;
     double start = clock_seconds();
-    hff_status status = loader_open(&loader, &options, 0, 0);
-    while (status == HFF_OK) {
-        status = loader_next(loader, &batch);
-        if (status != HFF_OK || !batch) break;
-        status = engine_evaluate(engine, batch, scores);
-        if (status == HFF_OK) status = check_finite(batch, scores, out->stages, out->classes);
-        if (status != HFF_OK) break;
-        add_batch(out, rules, rule, batch, scores, lp);
-        if (keep_scores) keep_batch(out, batch, scores);
-        out->samples += batch->real;
-        if (stop && *stop)
-            status = fail(*stop == SIGTERM ? HFF_E_TERMINATED : HFF_E_INTERRUPTED, "interrupted during an evaluation");
-    }
+    hff_status status = keep_open(out, engine, keep);
+    if (status == HFF_OK) status = loader_open(&loader, &options, 0, 0);
+    if (status == HFF_OK) status = pass(engine, loader, rules, rule, stop, out);
     loader_close(loader);
     divide(out);
     out->seconds = clock_seconds() - start;
-    for (int i = 0; status == HFF_OK && i < engine->stages; i++) {
-        struct stage_metrics ignored; /* the device's own sums are not needed here: leave them cleared */
-        status = engine_metrics(engine, i, 1, 1, &ignored);
-    }
     if (status != HFF_OK) evaluation_free(out);
     return status;
 }
@@ -217,6 +249,7 @@ void evaluation_free(struct evaluation *evaluation)
 {
     free(evaluation->scores);
     free(evaluation->labels);
+    for (int l = 0; evaluation->features && l < evaluation->stages; l++) free(evaluation->features[l]);
     arena_free(&evaluation->arena);
     memset(evaluation, 0, sizeof *evaluation);
 }

@@ -41,19 +41,26 @@ struct evaluation {
     int64_t samples; /* seen so far; of how many: total */
     int64_t total;
     int stages, classes;
-    double *stage_accuracy, *stage_loss;              /* (stages) */
-    double accuracy[RULES], loss[RULES], top5[RULES]; /* of the known rules; top5 where classes >= 10 */
-    int64_t *confusion; /* (classes, classes) of the rule that was asked for; row: true class */
+    double *stage_accuracy; /* (stages) */
+    double *stage_loss;     /* (stages), each of its own objective, without margin and smoothing */
+    double accuracy[RULES]; /* of the known rules, as the next two */
+    double loss[RULES];     /* - mean log of the joined probability of the true class */
+    double top5[RULES];     /* where classes >= 10 */
+    int64_t *confusion;     /* (classes, classes) of the rule that was asked for; row: true class */
     double seconds;
-    float *scores;   /* (stages, samples, classes), only when asked for */
-    int32_t *labels; /* (samples), likewise */
+    float *scores;    /* (stages, samples, classes), only when asked for */
+    float **features; /* (stages) of (samples, D of the stage), only when asked for */
+    int32_t *labels;  /* (samples), with either of them */
     struct arena arena;
 };
 
-/* One pass over a split. The config's data map is for the loader. keep_scores: fill scores and labels.
+/* What a pass keeps of every sample, beside figures. */
+enum { KEEP_NOTHING = 0, KEEP_SCORES = 1, KEEP_FEATURES = 2 };
+
+/* One pass over a split. The config's data map is for the loader. keep: KEEP_SCORES, KEEP_FEATURES or both.
  * HFF_E_INTERRUPTED when *stop becomes nonzero (may be NULL). */
 hff_status evaluate(struct engine *engine, const struct data *data, enum split split, int workers,
-                    const struct rules *rules, enum rule rule, int keep_scores, const volatile sig_atomic_t *stop,
+                    const struct rules *rules, enum rule rule, int keep, const volatile sig_atomic_t *stop,
                     struct evaluation *out);
 void evaluation_free(struct evaluation *evaluation);
 

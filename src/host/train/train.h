@@ -39,6 +39,7 @@ struct eval_request {
     const char *data_root; /* overrides data.root; NULL */
     const char *rule;      /* NULL: as configured */
     const char *scores;    /* safetensors with all scores; NULL */
+    const char *features;  /* safetensors with all embeddings; NULL */
     const char *const *sets;
     int set_count;
     enum split split;

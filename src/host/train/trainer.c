@@ -227,7 +227,8 @@ static hff_status evaluate_split(struct trainer *t, enum split split, struct eva
     *have = 0;
     int workers = (int)config_int(config_root(setup->config), "data.workers");
     double begin = trace_begin(t->track);
-    TRY(evaluate(setup->engine, setup->data, split, workers, &t->rules, t->rule, split == SPLIT_VAL, NULL, out));
+    TRY(evaluate(setup->engine, setup->data, split, workers, &t->rules, t->rule,
+                 split == SPLIT_VAL ? KEEP_SCORES : KEEP_NOTHING, NULL, out));
     *have = 1;
     if (split == SPLIT_VAL) TRY(rules_fit(&t->rules, out));
     trace_end(t->track, "evaluation", "samples", out->samples, begin);

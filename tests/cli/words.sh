@@ -17,6 +17,10 @@ wants 2 "choose one" "$hff" train tiny.yaml --resume --force
 wants 2 "--split" "$hff" eval x --split tets
 wants 2 "train, ops and data" "$hff" bench speed tiny.yaml
 wants 2 "--runs" "$hff" bench ops tiny.yaml --runs none
+wants 2 "HFF_LOG is quiet" env HFF_LOG=loud "$hff" info
+wants 0 "debug: backend cpu" env HFF_LOG=debug "$hff" train tiny.yaml --dry-run
+[ -z "$(HFF_LOG=quiet "$hff" eval nothing 2>&1)" ] || { echo "HFF_LOG=quiet says something"; bad=1; }
+wants 1 "no such" env HFF_LOG=quiet "$hff" eval nothing -v
 wants 2 "--color" "$hff" info --color purple
 expect "config help prints keys" sh -c '"$0" config help | grep -q "checkpoint_every"' "$hff"
 expect "config help of a prefix" sh -c '"$0" config help optimizer | grep -q "weight_decay"' "$hff"
@@ -46,6 +50,17 @@ result = json.load(open('runs/tiny/result.json'))
 assert result['test']['samples'] == 200 and result['val']['samples'] == 40 and result['steps'] == 18, result
 assert set(result['test']['rules']) == {'last', 'sum', 'weighted', 'best'}
 PY
+"$hff" info tiny.yaml --program >program.txt
+"$hff" info tiny.yaml --program --json | python3 -c '
+import json, sys
+said = [line.split() for line in open("program.txt") if line.startswith("  ")]
+for stage in json.load(sys.stdin)["stages"]:
+    for op in stage["ops"]:
+        assert [op["section"], str(op["number"]), op["op"]] + [f"{k}={v}" for k, v in op["args"].items()] in said, op
+    for slot in stage["slots"]:
+        assert any(line[0] == slot["name"] and str(slot["bytes"]) in line for line in said), slot
+    assert {op["section"] for op in stage["ops"]} == {"forward", "head", "backward", "update", "eval"}
+' || { echo "info --program --json is not what info --program says"; bad=1; }
 expect "scores are written" "$hff" eval runs/tiny --scores scores.safetensors
 expect "features are written" "$hff" eval runs/tiny --features features.safetensors --split val
 python3 - <<'PY' || { echo "the features' file is wrong"; bad=1; }

@@ -31,6 +31,20 @@ static void on_signal(int number)
     stop_signal = number;
 }
 
+/* HFF_LOG; --quiet and -v win over it. */
+static hff_status set_log_level(void)
+{
+    static const char *const levels[] = {"quiet", "error", "warn", "info", "debug"};
+    const char *word = getenv("HFF_LOG");
+    if (!word || !*word) return HFF_OK;
+    for (int i = LOG_QUIET; i <= LOG_DEBUG; i++)
+        if (strcmp(levels[i], word) == 0) {
+            log_set_level((enum log_level)i);
+            return HFF_OK;
+        }
+    return fail(HFF_E_USAGE, "HFF_LOG is quiet, error, warn, info or debug, not '%s'", word);
+}
+
 static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -59,6 +73,9 @@ static void print_help(FILE *out)
           "A first run: tools/quickstart.sh. Options of every command:\n",
           out);
     print_options(out, common_options);
+    fputs("Environment: HFF_DATA, the folder of data sets (default ~/.local/share/hff); HFF_LOG, which messages are\n"
+          "shown: quiet, error, warn, info or debug (--quiet and -v win).\n",
+          out);
 }
 
 static void print_command_help(FILE *out, const struct command *command)
@@ -209,7 +226,8 @@ static hff_status run_command(const struct command *command, char **argv, int ar
     char *line = join_words(argv, argc);
     catch_signals();
     arguments.command_line = line;
-    hff_status status = parse(&arguments, command, argv, argc);
+    hff_status status = set_log_level();
+    if (status == HFF_OK) status = parse(&arguments, command, argv, argc);
     if (status == HFF_OK) status = command->run(&arguments);
     free(line);
     return status;

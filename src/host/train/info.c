@@ -35,11 +35,65 @@ static hff_status print_build(const struct info_request *request, FILE *out)
     return HFF_OK;
 }
 
+static json_t *ops_json(const struct program *program)
+{
+    json_t *ops = json_array();
+    for (int s = 0; s < SECTIONS; s++)
+        for (int i = 0; i < program->count[s]; i++) {
+            const struct instr *instr = &program->section[s][i];
+            const struct op_info *info = &op_table[instr->op->desc.kind];
+            json_t *op = json_object(), *args = json_object();
+            for (int a = 0; a < info->args; a++)
+                if (instr->arg[a] >= 0)
+                    json_object_set_new(args, info->arg[a].name, json_string(program->slot[instr->arg[a]].name));
+            json_object_set_new(op, "section", json_string(section_name((enum section)s)));
+            json_object_set_new(op, "number", json_integer(i + 1));
+            json_object_set_new(op, "op", json_string(info->name));
+            json_object_set_new(op, "flops", json_number(op_flops(&instr->op->desc)));
+            json_object_set_new(op, "args", args);
+            json_array_append_new(ops, op);
+        }
+    return ops;
+}
+
+static json_t *slots_json(const struct program *program)
+{
+    json_t *slots = json_array();
+    for (int i = 0; i < program->slots; i++) {
+        const struct slot *slot = &program->slot[i];
+        json_t *row = json_object();
+        char text[96];
+        json_object_set_new(row, "name", json_string(slot->name));
+        json_object_set_new(row, "tensor", json_string(tensor_text(&slot->tensor, text, sizeof text)));
+        json_object_set_new(row, "arena", json_string(arena_name(slot->arena)));
+        json_object_set_new(row, "offset", json_integer((json_int_t)slot->offset));
+        json_object_set_new(row, "bytes", json_integer((json_int_t)slot->bytes));
+        if (slot->arena == ARENA_ACT) { /* counted over all sections from 1; others live always */
+            json_object_set_new(row, "first", json_integer(slot->first + 1));
+            json_object_set_new(row, "last", json_integer(slot->last + 1));
+        }
+        json_array_append_new(slots, row);
+    }
+    return slots;
+}
+
+/* To each stage of the plan: its ops and slots. */
+static void add_programs(const struct engine *engine, json_t *stages)
+{
+    for (int i = 0; i < engine->stages; i++) {
+        json_t *stage = json_array_get(stages, (size_t)i);
+        json_object_set_new(stage, "objective", json_string(engine->stage[i].objective->name));
+        json_object_set_new(stage, "ops", ops_json(engine->stage[i].program));
+        json_object_set_new(stage, "slots", slots_json(engine->stage[i].program));
+    }
+}
+
 static void print_plan(const struct setup *setup, const struct info_request *request, FILE *out)
 {
     if (request->json) {
         json_t *root = json_object();
         plan_json(setup, root);
+        if (request->program) add_programs(setup->engine, json_object_get(root, "stages"));
         json_object_set_new(root, "config", config_to_json(setup->config));
         char *text = json_text(root, 2);
         fprintf(out, "%s\n", text ? text : "{}");

@@ -24,7 +24,12 @@ install_packages() {
         fi
     fi
     echo "installing:$missing"
-    $as apt-get update -qq >/dev/null && $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    # quiet unless it fails; a failed update alone is no reason to stop: what is known may do
+    local said
+    if ! said=$($as apt-get update -qq 2>&1; $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing 2>&1); then
+        printf '%s\n' "$said" | tail -20 >&2
+        return 1
+    fi
 }
 
 # step NAME COMMAND...: runs it, prints its time, stops the script when it fails.

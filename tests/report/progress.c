@@ -96,11 +96,16 @@ static void resize(struct screen *screen, int columns)
     assert_int_equal(ioctl(screen->master, TIOCSWINSZ, &size), 0);
 }
 
+/* Skips the test where the system has no terminals to give: a root without /dev/pts. */
 static void screen_open(struct screen *screen, int columns)
 {
     memset(screen, 0, sizeof *screen);
     memset(screen->cell, ' ', sizeof screen->cell);
     screen->master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (screen->master < 0 && access("/dev/pts/ptmx", F_OK) != 0) {
+        print_message("no /dev/pts here: not tried on a terminal\n");
+        skip();
+    }
     assert_true(screen->master >= 0);
     assert_int_equal(grantpt(screen->master), 0);
     assert_int_equal(unlockpt(screen->master), 0);

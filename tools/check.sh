@@ -25,8 +25,8 @@ fuzz() { # NAME SECONDS
     local sources
     sources=$(ls src/host/base/*.c src/host/config/*.c src/host/data/*.c src/host/tensor/*.c src/host/train/safetensors.c src/host/backend/activation.c)
     mkdir -p "$out/fuzz/$1.corpus"
-    clang -g -O1 -std=c11 -D_GNU_SOURCE -Iinclude -Isrc/host -fsanitize=fuzzer,address,undefined "tests/fuzz/$1.c" $sources \
-        -ljansson -lyaml -lz -lm -lpthread -o "$out/fuzz/$1" &&
+    clang -g -O1 -std=c11 -D_GNU_SOURCE -Iinclude -Isrc/host -Itests -fsanitize=fuzzer,address,undefined "tests/fuzz/$1.c" \
+        $sources $(pkg-config --cflags --libs cairo) -ljansson -lyaml -lz -lm -lpthread -o "$out/fuzz/$1" &&
         "$out/fuzz/$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -verbosity=0 -artifact_prefix="$out/fuzz/" "$out/fuzz/$1.corpus"
 }
 

@@ -19,7 +19,7 @@ struct arguments {
     const char *value[CLI_MAX];    /* of the option's last occurrence; "" for a flag that was given; NULL: not given */
     const char *sets[4 * CLI_MAX]; /* every --set, in order */
     int set_count;
-    const char *word[CLI_MAX];
+    const char **word; /* as many as there may be */
     int words;
     struct console console;
     const char *command_line;
@@ -35,7 +35,8 @@ struct command {
     hff_status (*run)(const struct arguments *arguments);
 };
 
-extern const struct command command_train, command_eval, command_info, command_config, command_bench;
+extern const struct command command_train, command_eval, command_predict, command_info, command_config, command_data,
+    command_bench;
 
 /* An option's value by name; NULL when it was not given. */
 const char *argument_of(const struct arguments *arguments, const char *name);

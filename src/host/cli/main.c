@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_train, &command_eval, &command_info, &command_config,
-                                                 &command_bench};
+static const struct command *const commands[] = {&command_train,  &command_eval, &command_predict, &command_info,
+                                                 &command_config, &command_data, &command_bench};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct option_row common_options[] = {
@@ -164,7 +164,6 @@ static hff_status parse(struct arguments *arguments, const struct command *comma
         } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
             TRY(parse_option(arguments, command, argv, argc, &i));
         } else {
-            if (arguments->words == CLI_MAX) return fail(HFF_E_USAGE, "too many words");
             arguments->word[arguments->words++] = argv[i];
         }
     }
@@ -226,9 +225,11 @@ static hff_status run_command(const struct command *command, char **argv, int ar
     char *line = join_words(argv, argc);
     catch_signals();
     arguments.command_line = line;
-    hff_status status = set_log_level();
+    arguments.word = calloc((size_t)argc + 1, sizeof *arguments.word);
+    hff_status status = arguments.word ? set_log_level() : fail(HFF_E_MEMORY, "no memory for the command line");
     if (status == HFF_OK) status = parse(&arguments, command, argv, argc);
     if (status == HFF_OK) status = command->run(&arguments);
+    free(arguments.word);
     free(line);
     return status;
 }

@@ -8,8 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROW(bar, name, function, home, help) {name, help, home, function},
+#define ROW(bar, name, function, home, sign, help) {name, help, home, sign, function},
 const struct data_source data_sources[] = {DATA_SOURCES(ROW){0}};
+
+const struct data_source *data_guess(const char *folder)
+{
+    struct arena arena = {0};
+    char **names;
+    int count = 0;
+    const struct data_source *found = NULL;
+    if (file_list(&arena, folder, &names, &count) != HFF_OK) count = 0;
+    for (const struct data_source *s = data_sources; s->name && !found; s++)
+        for (int i = 0; i < count && !found; i++)
+            if (*s->sign && strncmp(names[i], s->sign, strlen(s->sign)) == 0) found = s;
+    arena_free(&arena);
+    return found;
+}
 
 static const struct data_source *source_of(const struct config_node *data_node)
 {

@@ -42,10 +42,27 @@ void data_close(struct data *data);
 struct data_source {
     const char *name, *help;
     const char *home; /* where its files are unless data.root says otherwise: "${HFF_DATA}/mnist"; "": it has none */
+    const char *sign; /* how the name of one of its files begins; "": it has none */
     /* Fills in name, classes, the training and test splits (malloc'ed) and, where the format has them, class_names. */
     hff_status (*open)(struct data *data, const struct config_node *data_node);
 };
 extern const struct data_source data_sources[]; /* ended by name NULL */
+
+/* The source whose files lie in a folder, by their names; NULL when there is none. */
+const struct data_source *data_guess(const char *folder);
+
+/* Images of a file to look at or to predict: one of a PNG file (grey when all its pixels are, else RGB; what is
+ * transparent lies on black), all of an IDX file (plain or .gz). */
+struct images {
+    int64_t count;
+    int channels, height, width;
+    uint8_t *pixels; /* (count, C, H, W), malloc'ed: images_free */
+};
+/* HFF_E_DATA with the path when it is neither, or damaged. */
+hff_status images_read(struct images *out, const char *path);
+void images_free(struct images *images);
+/* A file that images_read is meant for, by its name: .png, or idx in it. */
+int images_named(const char *name);
 
 /* One batch, as the first stage receives it. */
 struct batch {

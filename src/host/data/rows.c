@@ -1,7 +1,7 @@
 /* The config keys below "data". */
 #include "source.h"
 
-#define WORD(bar, name, function, home, help) bar name
+#define WORD(bar, name, function, home, sign, help) bar name
 #define MANY 2147483647.0
 
 const struct config_row data_rows[] = {

@@ -6,20 +6,20 @@
 
 #include <stddef.h>
 
-/* The sources: word in configs, the function in its file, where its files are by default ("": it has none), what it is
- * for people. The first row begins without a bar, the others with one: the words side by side are the config's
- * choices. */
+/* The sources: word in configs, the function in its file, where its files are by default and how one of them begins
+ * ("": it has none), what it is for people. The first row begins without a bar, the others with one: the words side by
+ * side are the config's choices. */
 #define DATA_SOURCES(X)                                                                                                \
-    X("", "digits", digits_open, "",                                                                                   \
+    X("", "digits", digits_open, "", "",                                                                               \
       "handwriting-like digits, 28 x 28 grey, generated; the same on every machine, no files needed")                  \
-    X("|", "idx", idx_open, "${HFF_DATA}/mnist",                                                                       \
+    X("|", "idx", idx_open, "${HFF_DATA}/mnist", "train-images",                                                       \
       "IDX files, plain or .gz: MNIST, Fashion-MNIST and others named alike, of any image size")                       \
-    X("|", "cifar10", cifar10_open, "${HFF_DATA}/cifar-10-batches-bin",                                                \
+    X("|", "cifar10", cifar10_open, "${HFF_DATA}/cifar-10-batches-bin", "data_batch_1.bin",                            \
       "CIFAR-10, binary version: 32 x 32 colour, 10 classes")                                                          \
-    X("|", "cifar100", cifar100_open, "${HFF_DATA}/cifar-100-binary",                                                  \
+    X("|", "cifar100", cifar100_open, "${HFF_DATA}/cifar-100-binary", "train.bin",                                     \
       "CIFAR-100, binary version: 32 x 32 colour, 100 fine classes")
 
-#define DECLARE(bar, name, function, home, help)                                                                       \
+#define DECLARE(bar, name, function, home, sign, help)                                                                 \
     hff_status function(struct data *data, const struct config_node *data_node);
 DATA_SOURCES(DECLARE)
 #undef DECLARE

@@ -49,6 +49,27 @@ struct eval_request {
 };
 hff_status eval_run(const struct eval_request *request, FILE *out);
 
+struct predict_request {
+    const char *model;        /* a run folder or a model file */
+    const char *const *files; /* PNG or IDX files, or folders of them */
+    int count;
+    int top; /* classes shown for each image, at least 1 */
+    int json;
+    struct console console;
+};
+hff_status predict_run(const struct predict_request *request, FILE *out);
+
+struct data_request {
+    const char *what;   /* a source's name, a folder, or a folder in HFF_DATA */
+    const char *figure; /* PNG of the first training images; NULL */
+    int json;
+    struct console console;
+};
+/* The sources and whether their files are where they are expected. */
+hff_status data_list(const struct data_request *request, FILE *out);
+/* Opens a data set whole, which checks every size and label, and says what is in it. */
+hff_status data_info(const struct data_request *request, FILE *out);
+
 struct info_request {
     const char *what; /* a run folder, a model file or a config; NULL: this build and its backends */
     const char *const *sets;

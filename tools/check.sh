@@ -30,6 +30,10 @@ fuzz() { # NAME SECONDS
         "$out/fuzz/$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -verbosity=0 -artifact_prefix="$out/fuzz/" "$out/fuzz/$1.corpus"
 }
 
+if [ ! -e /proc/self/task ]; then
+    echo "There is no /proc here, and without it the sanitizers cannot look for leaks. As root: mount -t proc proc /proc" >&2
+    exit 1
+fi
 step "packages" install_packages $BUILD_PACKAGES $TEST_PACKAGES
 step "configure, release" cmake -S . -B "$out/release" -G Ninja --log-level=WARNING
 step "build, release" build "$out/release"

@@ -1,7 +1,9 @@
 /* Matrix products: panel.c where it fits, else one oneDNN matmul each. On a Zen 4 that is as quick as dnnl_sgemm for
  * the large shapes of a multilayer perceptron (100 to 115 GFLOP/s a core) and up to three times as quick for skinny ones
  * (n = 10, 64, 100). Its code for a transposed B wants a C without gaps, else it is up to a third slower: then
- * C is made in scratch memory and copied out. */
+ * C is made in scratch memory and copied out.
+ * Two shapes are kept from oneDNN, whose 3.7 takes what lies a row apart for neighbours: a C of one column with gaps
+ * (copied out too), and a transposed A of one column with gaps (gathered first). */
 #include "dnnl.h"
 #include "panel.h"
 
@@ -9,6 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The threads that run a product do not tell who they are: each takes a free place. There is one for every
  * processor. */
@@ -20,7 +23,8 @@ struct product {
     struct product_desc desc;
     int own; /* panel.c's; then there is no primitive */
     struct primitive primitive;
-    int stages_c; /* C is made behind the primitive's scratch memory */
+    int stages_c;  /* C is made behind the primitive's scratch memory */
+    int gathers_a; /* A's only row is put together behind that */
     int places;
     struct place *place;
 };
@@ -37,7 +41,8 @@ static hff_status plan(struct product *product)
 {
     const struct product_desc *d = &product->desc;
     struct mem_layout a = {0}, b = {0}, c = {0};
-    hff_status status = matrix(&a, d->dtype, d->m, d->k, d->lda, d->transpose_a);
+    int64_t step_a = product->gathers_a ? d->k : d->lda;
+    hff_status status = matrix(&a, d->dtype, d->m, d->k, step_a, d->transpose_a && !product->gathers_a);
     if (status == HFF_OK) status = matrix(&b, d->dtype, d->k, d->n, d->ldb, d->transpose_b);
     if (status == HFF_OK) status = matrix(&c, DTYPE_F32, d->m, d->n, product->stages_c ? d->n : d->ldc, 0);
     int accumulate = d->accumulate && !product->stages_c;
@@ -67,7 +72,8 @@ hff_status product_create(struct product **out, const struct product_desc *desc)
     }
     for (int i = 0; i < places; i++) atomic_flag_clear(&product->place[i].taken);
     product->desc = *desc;
-    product->stages_c = desc->transpose_b && desc->ldc != desc->n;
+    product->stages_c = (desc->transpose_b || desc->n == 1) && desc->ldc != desc->n;
+    product->gathers_a = desc->transpose_a && desc->m == 1 && desc->lda > 1;
     product->places = places;
     hff_status status = plan(product);
     if (status != HFF_OK) {
@@ -79,11 +85,17 @@ hff_status product_create(struct product **out, const struct product_desc *desc)
     return HFF_OK;
 }
 
+static size_t staged_bytes(const struct product *product)
+{
+    return product->stages_c ? (size_t)(product->desc.m * product->desc.n) * sizeof(float) : 0;
+}
+
 size_t product_scratch(const struct product *product)
 {
-    if (product->own) return panel_scratch(&product->desc);
-    size_t staged = product->stages_c ? (size_t)(product->desc.m * product->desc.n) * sizeof(float) : 0;
-    return (product->primitive.scratch + staged + 63) / 64 * 64;
+    const struct product_desc *d = &product->desc;
+    if (product->own) return panel_scratch(d);
+    size_t gathered = product->gathers_a ? (size_t)d->k * dtype_bytes(d->dtype) : 0;
+    return (product->primitive.scratch + staged_bytes(product) + gathered + 63) / 64 * 64;
 }
 
 /* With more threads than processors there may be none free: another thread will soon leave its own. */
@@ -106,6 +118,13 @@ CPU_SIMD static void copy_out(const struct product_desc *d, float *c, const floa
     }
 }
 
+static void *gather(const struct product_desc *d, const char *a, char *into)
+{
+    size_t size = dtype_bytes(d->dtype);
+    for (int64_t k = 0; k < d->k; k++) memcpy(into + (size_t)k * size, a + (size_t)(k * d->lda) * size, size);
+    return into;
+}
+
 void product_run(const struct product *product, const void *a, const void *b, float *c, void *scratch)
 {
     const struct product_desc *d = &product->desc;
@@ -113,9 +132,11 @@ void product_run(const struct product *product, const void *a, const void *b, fl
         panel_run(d, a, b, c, scratch);
         return;
     }
-    float *into = product->stages_c ? (float *)((char *)scratch + product->primitive.scratch) : c;
+    char *behind = (char *)scratch + product->primitive.scratch;
+    float *into = product->stages_c ? (float *)behind : c;
+    void *left = product->gathers_a ? gather(d, a, behind + staged_bytes(product)) : (void *)a;
     int place = take_place(product);
-    int done = primitive_run(&product->primitive, place, (void *const[]){(void *)a, (void *)b, into}, scratch);
+    int done = primitive_run(&product->primitive, place, (void *const[]){left, (void *)b, into}, scratch);
     atomic_flag_clear_explicit(&product->place[place].taken, memory_order_release);
     if (product->stages_c) copy_out(d, c, into);
     if (done) return;

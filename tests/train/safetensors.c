@@ -196,13 +196,13 @@ static const unsigned char pixels[5] = {0, 1, 2, 254, 255};
 static const int32_t steps[1] = {INT32_MIN};
 
 static const struct safetensor sample[] = {
-    {"stage.1.linear.weight", DTYPE_F32, 2, {2, 3}, weights, sizeof weights},
-    {"scores", DTYPE_F64, 1, {2}, scores, sizeof scores},
-    {"z", DTYPE_U8, 3, {1, 5, 1}, pixels, sizeof pixels},
-    {"labels", DTYPE_I64, 1, {3}, labels, sizeof labels},
-    {"empty", DTYPE_F32, 2, {0, 7}, NULL, 0},
-    {"scalar", DTYPE_BF16, 0, {0}, halves, sizeof halves},
-    {"step \"quoted\" \\ caf\xc3\xa9", DTYPE_I32, 8, {1, 1, 1, 1, 1, 1, 1, 1}, steps, sizeof steps},
+    {"stage.1.linear.weight", DTYPE_F32, 2, {2, 3}, weights, sizeof weights, 0},
+    {"scores", DTYPE_F64, 1, {2}, scores, sizeof scores, 0},
+    {"z", DTYPE_U8, 3, {1, 5, 1}, pixels, sizeof pixels, 0},
+    {"labels", DTYPE_I64, 1, {3}, labels, sizeof labels, 0},
+    {"empty", DTYPE_F32, 2, {0, 7}, NULL, 0, 0},
+    {"scalar", DTYPE_BF16, 0, {0}, halves, sizeof halves, 0},
+    {"step \"quoted\" \\ caf\xc3\xa9", DTYPE_I32, 8, {1, 1, 1, 1, 1, 1, 1, 1}, steps, sizeof steps, 0},
 };
 enum { SAMPLES = sizeof sample / sizeof *sample };
 static const char *const keys[] = {"format", "config", "a"};
@@ -255,7 +255,7 @@ static void bytes_are_stable(void **state)
     assert_memory_equal(first, second, first_size);
     free(first);
     free(second);
-    static const struct safetensor one[] = {{"a", DTYPE_U8, 1, {5}, pixels, 5}};
+    static const struct safetensor one[] = {{"a", DTYPE_U8, 1, {5}, pixels, 5, 0}};
     static const char expected[] = "\x50\0\0\0\0\0\0\0{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"U8\","
                                    "\"shape\":[5],\"data_offsets\":[0,5]}}"
                                    "  \0\1\2\xfe\xff";
@@ -278,18 +278,18 @@ static void bad_input_is_not_written(void **state)
         hff_status status;
         const char *reason;
     } rows[] = {
-        {{{"a", DTYPE_F32, 1, {2}, weights, 4}}, 1, "k", "v", HFF_E_INTERNAL, "need 8"},
-        {{{"a", DTYPE_F32, 1, {-1}, weights, 4}}, 1, "k", "v", HFF_E_INTERNAL, "\"a\""},
-        {{{"a", DTYPE_F32, 9, {1}, weights, 4}}, 1, "k", "v", HFF_E_INTERNAL, "rank 9"},
-        {{{"__metadata__", DTYPE_F32, 1, {1}, weights, 4}}, 1, "k", "v", HFF_E_INTERNAL, "__metadata__"},
-        {{{"a", DTYPE_F32, 1, {1}, weights, 4}, {"a", DTYPE_F32, 1, {1}, weights, 4}},
+        {{{"a", DTYPE_F32, 1, {2}, weights, 4, 0}}, 1, "k", "v", HFF_E_INTERNAL, "need 8"},
+        {{{"a", DTYPE_F32, 1, {-1}, weights, 4, 0}}, 1, "k", "v", HFF_E_INTERNAL, "\"a\""},
+        {{{"a", DTYPE_F32, 9, {1}, weights, 4, 0}}, 1, "k", "v", HFF_E_INTERNAL, "rank 9"},
+        {{{"__metadata__", DTYPE_F32, 1, {1}, weights, 4, 0}}, 1, "k", "v", HFF_E_INTERNAL, "__metadata__"},
+        {{{"a", DTYPE_F32, 1, {1}, weights, 4, 0}, {"a", DTYPE_F32, 1, {1}, weights, 4, 0}},
          2,
          "k",
          "v",
          HFF_E_INTERNAL,
          "twice"},
-        {{{"\xff", DTYPE_F32, 1, {1}, weights, 4}}, 1, "k", "v", HFF_E_FORMAT, "UTF-8"},
-        {{{"a", DTYPE_F32, 1, {1}, weights, 4}}, 1, "classes", "caf\xe9", HFF_E_FORMAT, "\"classes\""},
+        {{{"\xff", DTYPE_F32, 1, {1}, weights, 4, 0}}, 1, "k", "v", HFF_E_FORMAT, "UTF-8"},
+        {{{"a", DTYPE_F32, 1, {1}, weights, 4, 0}}, 1, "classes", "caf\xe9", HFF_E_FORMAT, "\"classes\""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_fails(safetensors_write(path, rows[i].tensor, rows[i].count, &rows[i].key, &rows[i].value, 1),
@@ -303,7 +303,7 @@ static void a_full_disk_leaves_the_old_file(void **state)
     struct fixture *fixture = *state;
     const char *path = in_folder(fixture, "m");
     static const float large[20000];
-    const struct safetensor tensor = {"large", DTYPE_F32, 1, {20000}, large, sizeof large};
+    const struct safetensor tensor = {"large", DTYPE_F32, 1, {20000}, large, sizeof large, 0};
     assert_ok(safetensors_write(path, sample, SAMPLES, keys, values, 3));
     struct rlimit saved, tight;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &saved), 0);

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/nearest.h"
 
 #include <errno.h>
@@ -262,6 +263,7 @@ static hff_status dispatch(char **argv, int argc)
 
 int main(int argc, char **argv)
 {
+    memory_give_back();
     hff_status status = dispatch(argv, argc);
     errno = 0;
     int written = fflush(stdout) == 0 && !ferror(stdout);

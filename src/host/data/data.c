@@ -2,6 +2,7 @@
 #include "source.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/philox.h"
 
 #include <math.h>
@@ -47,6 +48,7 @@ hff_status source_split(struct dataset *set, const char *where, int64_t count, i
     size_t image = (size_t)channels * (size_t)height * (size_t)width;
     if (count > INT32_MAX || (size_t)count > SIZE_MAX / 4 / image)
         return fail(HFF_E_DATA, "%s: %lld images are too many for memory", where, (long long)count);
+    TRY(memory_fits((uint64_t)count * (image + sizeof(int32_t)), where, "use data.limit or a larger machine"));
     *set = (struct dataset){
         count, channels, height, width, malloc((size_t)count * image), malloc((size_t)count * sizeof(int32_t))};
     if (!set->images || !set->labels)

@@ -151,18 +151,31 @@ static void *aligned(size_t count, size_t size)
     return aligned_alloc(64, (count * size + 63) / 64 * 64);
 }
 
-/* One batch in use, one waiting, one being filled by each thread. */
-static int slots_for(int workers)
+/* One batch in use, one waiting, one being filled by each thread; no more than there are in a pass. */
+static int slots_for(const struct loader_options *options)
 {
-    return workers + 2;
+    int slots = options->workers + 2;
+    int64_t pass = loader_batches(options->data, options->split, options->batch, options->training);
+    if (options->training || pass >= slots) return slots;
+    return pass > 0 ? (int)pass : 1;
+}
+
+static int shuffles(const struct loader_options *options)
+{
+    return options->training && (!options->data_node || config_bool(options->data_node, "shuffle"));
 }
 
 size_t loader_bytes(const struct loader_options *options)
 {
     const struct data *data = options->data;
+    struct augment augment;
     size_t image = (size_t)data->channels * (size_t)data->height * (size_t)data->width * sizeof(float);
-    size_t one = (size_t)options->batch * (image + 2 * sizeof(int32_t) + sizeof(float) + sizeof(uint32_t));
-    return (size_t)slots_for(options->workers) * one;
+    size_t batch = (size_t)options->batch, bytes = (size_t)slots_for(options) * batch *
+                                                   (image + 2 * sizeof(int32_t) + sizeof(float) + sizeof(uint32_t));
+    if (shuffles(options)) bytes += (size_t)data->split[options->split].count * sizeof(uint32_t);
+    int mixes = augment_open(&augment, data, options->data_node, options->training) == HFF_OK && augment.mixup > 0;
+    if (mixes) bytes += (size_t)options->workers * batch * (image + sizeof(uint32_t));
+    return bytes;
 }
 
 static hff_status allocate(struct loader *loader)
@@ -241,8 +254,8 @@ static hff_status prepare(struct loader *loader, int64_t first_epoch, int64_t fi
     loader->start = options->training ? first_epoch * loader->per_epoch + first_batch : first_batch;
     loader->end = options->training ? INT64_MAX : loader->per_epoch - first_batch;
     if (loader->end < 0) loader->end = 0;
-    loader->shuffle = options->training && (!options->data_node || config_bool(options->data_node, "shuffle"));
-    loader->slots = slots_for(options->workers);
+    loader->shuffle = shuffles(options);
+    loader->slots = slots_for(options);
     TRY(augment_open(&loader->augment, data, options->data_node, options->training));
     TRY(allocate(loader));
     name_tracks(loader);

@@ -99,6 +99,10 @@ hff_status engine_prototypes(struct engine *engine, int stage, double **out, int
 int engine_kept(const struct engine *engine, int moments, struct kept *tensors);
 hff_status engine_read(struct engine *engine, const struct kept *tensor, void *host);        /* device -> host */
 hff_status engine_write(struct engine *engine, const struct kept *tensor, const void *host); /* host -> device */
+/* The same with bytes of a tensor from its byte at on. */
+hff_status engine_read_part(struct engine *engine, const struct kept *tensor, size_t at, size_t bytes, void *host);
+hff_status engine_write_part(struct engine *engine, const struct kept *tensor, size_t at, size_t bytes,
+                             const void *host);
 
 /* Parameters that are trained or frozen, and FLOPs per image of prediction and of a training step. */
 int64_t engine_parameters(const struct engine *engine);

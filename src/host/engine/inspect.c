@@ -113,16 +113,27 @@ int engine_kept(const struct engine *engine, int moments, struct kept *tensors)
     return count;
 }
 
+hff_status engine_read_part(struct engine *engine, const struct kept *tensor, size_t at, size_t bytes, void *host)
+{
+    TRY(engine->backend->api->copy_out(engine->stream, host, (unsigned char *)tensor->address + at, bytes));
+    return engine->backend->api->stream_wait(engine->stream);
+}
+
+hff_status engine_write_part(struct engine *engine, const struct kept *tensor, size_t at, size_t bytes,
+                             const void *host)
+{
+    TRY(engine->backend->api->copy_in(engine->stream, (unsigned char *)tensor->address + at, host, bytes));
+    return engine->backend->api->stream_wait(engine->stream);
+}
+
 hff_status engine_read(struct engine *engine, const struct kept *tensor, void *host)
 {
-    TRY(engine->backend->api->copy_out(engine->stream, host, tensor->address, tensor_bytes(&tensor->tensor)));
-    return engine->backend->api->stream_wait(engine->stream);
+    return engine_read_part(engine, tensor, 0, tensor_bytes(&tensor->tensor), host);
 }
 
 hff_status engine_write(struct engine *engine, const struct kept *tensor, const void *host)
 {
-    TRY(engine->backend->api->copy_in(engine->stream, tensor->address, host, tensor_bytes(&tensor->tensor)));
-    return engine->backend->api->stream_wait(engine->stream);
+    return engine_write_part(engine, tensor, 0, tensor_bytes(&tensor->tensor), host);
 }
 
 int64_t engine_parameters(const struct engine *engine)

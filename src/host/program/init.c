@@ -70,25 +70,55 @@ static void fill(const struct value *value, double *x, int64_t count, struct rng
     }
 }
 
+/* How many numbers are drawn at a time: few, so that starting takes no memory to speak of, but never a part of what is
+ * normalised together. */
+static int64_t piece_of(const struct value *value, int64_t count)
+{
+    enum { PIECE = 1 << 16 };
+    int64_t width = value->tensor.dim[value->tensor.rank - 1], piece = PIECE;
+    if (value->init == INIT_UNIT_ROWS) piece = (PIECE / width + 1) * width;
+    if (value->init == INIT_ORTHOGONAL) piece = width * width;
+    return piece < count ? piece : count;
+}
+
+static hff_status put(struct program *program, struct stream *stream, int value, int64_t first, double *x,
+                      int64_t count)
+{
+    enum dtype dtype = program->graph.value[value].tensor.dtype;
+    size_t size = dtype_bytes(dtype);
+    if (dtype == DTYPE_F32)
+        for (int64_t k = 0; k < count; k++) ((float *)x)[k] = (float)x[k];
+    unsigned char *to = (unsigned char *)program_address(program, value) + (size_t)first * size;
+    TRY(program->backend->api->copy_in(stream, to, x, (size_t)count * size));
+    return program->backend->api->stream_wait(stream);
+}
+
+static hff_status draw(struct program *program, struct stream *stream, int index, struct rng *rng)
+{
+    const struct value *value = &program->graph.value[index];
+    int64_t count = tensor_count(&value->tensor), piece = piece_of(value, count);
+    double *x = malloc((size_t)piece * sizeof *x);
+    if (!x) return fail(HFF_E_MEMORY, "no memory to draw the %lld numbers of %s", (long long)count, value->name);
+    hff_status status = HFF_OK;
+    for (int64_t first = 0; first < count && status == HFF_OK; first += piece) {
+        int64_t now = count - first < piece ? count - first : piece;
+        memset(x, 0, (size_t)now * sizeof *x);
+        fill(value, x, now, rng);
+        status = put(program, stream, index, first, x, now);
+    }
+    free(x);
+    return status;
+}
+
 hff_status program_init(struct program *program, struct stream *stream, uint64_t seed, int stage)
 {
     for (int i = 0; i < program->graph.values; i++) {
         const struct value *value = &program->graph.value[i];
         if ((value->role != ROLE_PARAM && value->role != ROLE_STATE) || value->whole_group) continue;
-        int64_t count = tensor_count(&value->tensor);
-        double *x = calloc((size_t)count, sizeof *x);
-        if (!x) return fail(HFF_E_MEMORY, "no memory to draw the %lld numbers of %s", (long long)count, value->name);
-        struct rng rng;
         int prototypes = value->init == INIT_UNIT_ROWS || value->init == INIT_ORTHOGONAL;
+        struct rng rng;
         rng_open(&rng, seed, prototypes ? RNG_PROTOTYPES : RNG_WEIGHTS, (uint64_t)stage, hash(value->name));
-        fill(value, x, count, &rng);
-        if (value->tensor.dtype == DTYPE_F32)
-            for (int64_t k = 0; k < count; k++) ((float *)x)[k] = (float)x[k];
-        hff_status status =
-            program->backend->api->copy_in(stream, program_address(program, i), x, program->slot[i].bytes);
-        if (status == HFF_OK) status = program->backend->api->stream_wait(stream);
-        free(x);
-        TRY(status);
+        TRY(draw(program, stream, i, &rng));
     }
     return HFF_OK;
 }

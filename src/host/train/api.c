@@ -59,6 +59,7 @@ static hff_status open_model(struct hff_model *m, const char *path, int threads)
     if (!m->rules.known[m->rule])
         return fail(HFF_E_FORMAT, "%s: its rule %s has no weights", m->model.path, rule_name(m->rule));
     TRY(json_parse(m->model.path, m->model.class_names, strlen(m->model.class_names), &m->names));
+    TRY(setup_fits(&m->setup));
     TRY(engine_bind(m->setup.engine));
     TRY(tensors_read(m->setup.engine, 0, &m->model.file, m->model.path));
     return allocate(m);

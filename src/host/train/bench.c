@@ -3,8 +3,7 @@
 #include "setup.h"
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "folder.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +53,7 @@ static hff_status bench_open(struct bench *bench, const struct bench_request *re
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
     TRY(setup_open(setup, 1));
+    TRY(setup_fits(setup));
     TRY(engine_bind(setup->engine));
     TRY(engine_init(setup->engine, setup->run.seed));
     struct loader_options options = {.data = setup->data,

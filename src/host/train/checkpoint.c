@@ -123,7 +123,7 @@ hff_status checkpoint_newest(struct arena *arena, const char *run_folder, char *
 static hff_status read_file(struct engine *engine, int moments, const char *path)
 {
     struct safetensors file;
-    TRY(safetensors_read(&file, path));
+    TRY(safetensors_open(&file, path));
     hff_status status = tensors_read(engine, moments, &file, path);
     safetensors_free(&file);
     return status;

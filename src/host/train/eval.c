@@ -166,6 +166,7 @@ static hff_status run(struct eval_state *s, const struct eval_request *request, 
     if (s->setup.data->split[request->split].count == 0)
         return fail(HFF_E_USAGE, "the %s split is empty%s", split_names[request->split],
                     request->split == SPLIT_VAL ? "; the model was trained without data.holdout" : "");
+    TRY(setup_fits(&s->setup));
     TRY(engine_bind(s->setup.engine));
     TRY(tensors_read(s->setup.engine, 0, &s->model.file, s->model.path));
     int workers = (int)config_int(config_root(s->setup.config), "data.workers");

@@ -221,6 +221,13 @@ static hff_status pass(struct engine *engine, struct loader *loader, const struc
     }
 }
 
+size_t evaluation_bytes(const struct engine *engine, int64_t samples, size_t *fit)
+{
+    size_t stages = (size_t)engine->stages, plane = (size_t)samples * (size_t)engine->classes;
+    *fit = (stages + 1) * plane * sizeof(double);
+    return stages * plane * sizeof(float) + (size_t)samples * sizeof(int32_t);
+}
+
 hff_status evaluate(struct engine *engine, const struct data *data, enum split split, int workers,
                     const struct rules *rules, enum rule rule, int keep, const volatile sig_atomic_t *stop,
                     struct evaluation *out)

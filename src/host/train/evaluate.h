@@ -63,6 +63,8 @@ hff_status evaluate(struct engine *engine, const struct data *data, enum split s
                     const struct rules *rules, enum rule rule, int keep, const volatile sig_atomic_t *stop,
                     struct evaluation *out);
 void evaluation_free(struct evaluation *evaluation);
+/* Bytes that an evaluation with keep_scores holds; *fit: those that rules_fit takes on top while it works. */
+size_t evaluation_bytes(const struct engine *engine, int64_t samples, size_t *fit);
 
 /* Joins one sample's scores (stage l's at scores + l * stride) by a rule into normalised log-probabilities joined[0
  * .. classes-1]; returns the predicted class. joined has room for 2 * classes numbers. */

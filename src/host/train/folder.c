@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -196,36 +197,6 @@ hff_status folder_describe(const struct folder *folder, const struct setup *setu
     if (status == HFF_OK) status = write_config(setup, file_join(&arena, folder->path, "config.yaml"));
     arena_free(&arena);
     return status;
-}
-
-/* A line of the kernel's account of this process, in bytes; 0 where there is none. */
-static int64_t memory_line(const char *format)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    long long kib = 0;
-    char line[256];
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, format, &kib) == 1) break;
-    if (file) fclose(file);
-    return kib * 1024;
-}
-
-int64_t memory_resident(void)
-{
-    return memory_line("VmRSS: %lld kB");
-}
-
-int64_t memory_peak(void)
-{
-    return memory_line("VmHWM: %lld kB");
-}
-
-void memory_reset_peak(void)
-{
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (!file) return;
-    fputs("5", file); /* "reset the peak resident set size" */
-    fclose(file);
 }
 
 static json_t *split_json(const struct evaluation *e, const struct rules *rules, enum rule rule)

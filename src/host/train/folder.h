@@ -34,9 +34,4 @@ hff_status folder_result(const struct folder *folder, const struct setup *setup,
 /* figures/: confusion, prototypes, filters and samples (curves come from the logbook). */
 hff_status folder_figures(const struct folder *folder, const struct setup *setup, const struct evaluation *evaluation);
 
-/* Resident size of this process in bytes: now, and the highest since it started or since memory_reset_peak. */
-int64_t memory_resident(void);
-int64_t memory_peak(void);
-void memory_reset_peak(void);
-
 #endif

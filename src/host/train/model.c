@@ -38,18 +38,18 @@ static json_t *weights_json(const struct rules *rules)
     return weights;
 }
 
-/* One tensor at a time from the engine to a file. */
+/* Tensors from the engine to a file, piece by piece. */
 struct fetch {
     struct engine *engine;
     const struct kept *kept;
     void *host;
 };
 
-static hff_status fetch_tensor(void *context, int index, const void **data)
+static hff_status fetch_piece(void *context, int index, size_t at, size_t bytes, const void **data)
 {
     struct fetch *fetch = context;
     *data = fetch->host;
-    return engine_read(fetch->engine, &fetch->kept[index], fetch->host);
+    return engine_read_part(fetch->engine, &fetch->kept[index], at, bytes, fetch->host);
 }
 
 static hff_status write_tensors(struct engine *engine, int moments, const char *path, const char *const *keys,
@@ -59,19 +59,17 @@ static hff_status write_tensors(struct engine *engine, int moments, const char *
     int tensors = engine_kept(engine, moments, NULL);
     struct kept *kept = ARENA_NEW(&arena, struct kept, tensors + 1);
     struct safetensor *out = ARENA_NEW(&arena, struct safetensor, tensors + 1);
-    size_t largest = 1;
     engine_kept(engine, moments, kept);
     for (int i = 0; i < tensors; i++) {
         const struct tensor *t = &kept[i].tensor;
         out[i] =
             (struct safetensor){.name = kept[i].name, .dtype = t->dtype, .rank = t->rank, .bytes = tensor_bytes(t)};
         for (int d = 0; d < t->rank; d++) out[i].dim[d] = t->dim[d];
-        if (out[i].bytes > largest) largest = out[i].bytes;
     }
-    struct fetch fetch = {.engine = engine, .kept = kept, .host = malloc(largest)};
+    struct fetch fetch = {.engine = engine, .kept = kept, .host = malloc(SAFETENSORS_PIECE)};
     hff_status status = fetch.host
-                            ? safetensors_write_fetched(path, out, tensors, fetch_tensor, &fetch, keys, values, count)
-                            : fail(HFF_E_MEMORY, "no memory to save %zu bytes", largest);
+                            ? safetensors_write_fetched(path, out, tensors, fetch_piece, &fetch, keys, values, count)
+                            : fail(HFF_E_MEMORY, "no memory to save %s", path);
     free(fetch.host);
     arena_free(&arena);
     return status;
@@ -114,13 +112,17 @@ static int same_shape(const struct safetensor *file, const struct tensor *own)
     return 1;
 }
 
-static hff_status read_one(struct engine *engine, const struct kept *kept, const struct safetensor *tensor)
+static hff_status read_one(struct engine *engine, const struct kept *kept, const struct safetensors *file,
+                           const char *path, const struct safetensor *tensor)
 {
-    void *aligned = malloc(tensor->bytes + 1);
-    if (!aligned) return fail(HFF_E_MEMORY, "no memory to load %s", kept->name);
-    memcpy(aligned, tensor->data, tensor->bytes);
-    hff_status status = engine_write(engine, kept, aligned);
-    free(aligned);
+    void *piece = malloc(SAFETENSORS_PIECE);
+    hff_status status = piece ? HFF_OK : fail(HFF_E_MEMORY, "no memory to load %s", kept->name);
+    for (size_t at = 0; at < tensor->bytes && status == HFF_OK; at += SAFETENSORS_PIECE) {
+        size_t left = tensor->bytes - at, bytes = left < SAFETENSORS_PIECE ? left : SAFETENSORS_PIECE;
+        status = safetensors_load(file, path, tensor, at, bytes, piece);
+        if (status == HFF_OK) status = engine_write_part(engine, kept, at, bytes, piece);
+    }
+    free(piece);
     return status;
 }
 
@@ -141,7 +143,7 @@ hff_status tensors_read(struct engine *engine, int moments, const struct safeten
             status = fail(HFF_E_FORMAT, "%s: tensor %s is not %s; the file belongs to another net", path, kept[i].name,
                           tensor_text(&kept[i].tensor, own, sizeof own));
         else
-            status = read_one(engine, &kept[i], tensor);
+            status = read_one(engine, &kept[i], file, path, tensor);
     }
     if (status == HFF_OK && file->count != count)
         status = fail(HFF_E_FORMAT, "%s: has %d tensors, the net has %d; the file belongs to another net", path,
@@ -150,7 +152,8 @@ hff_status tensors_read(struct engine *engine, int moments, const struct safeten
     return status;
 }
 
-hff_status tensors_read_matching(struct engine *engine, const struct safetensors *file, int *taken, int *total)
+hff_status tensors_read_matching(struct engine *engine, const struct safetensors *file, const char *path, int *taken,
+                                 int *total)
 {
     int count = engine_kept(engine, 0, NULL);
     *taken = *total = 0;
@@ -166,7 +169,7 @@ hff_status tensors_read_matching(struct engine *engine, const struct safetensors
             log_warn("%s starts afresh: the model has none of that name and shape", kept[i].name);
             continue;
         }
-        status = read_one(engine, &kept[i], tensor);
+        status = read_one(engine, &kept[i], file, path, tensor);
         ++*taken;
     }
     arena_free(&arena);
@@ -272,7 +275,7 @@ hff_status model_open(struct model *model, struct setup *setup, const char *what
 {
     memset(model, 0, sizeof *model);
     TRY(model_find(what, &model->path));
-    TRY(safetensors_read(&model->file, model->path));
+    TRY(safetensors_open(&model->file, model->path));
     return read_metadata(model, setup, data_root, sets, set_count);
 }
 

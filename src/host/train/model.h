@@ -15,7 +15,8 @@ hff_status optimizer_write(const struct setup *setup, const char *path);
  * shape. */
 hff_status tensors_read(struct engine *engine, int moments, const struct safetensors *file, const char *path);
 /* Takes those that have an equal name and shape; *taken of *total. */
-hff_status tensors_read_matching(struct engine *engine, const struct safetensors *file, int *taken, int *total);
+hff_status tensors_read_matching(struct engine *engine, const struct safetensors *file, const char *path, int *taken,
+                                 int *total);
 
 /* A model file opened to be used: its config (with sets and, when not NULL, another data root), its normalisation
  * and weights. */

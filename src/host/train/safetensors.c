@@ -5,8 +5,10 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define METADATA "__metadata__"
 
@@ -72,7 +74,8 @@ static hff_status read_shape(struct safetensor *tensor, const char *what, const 
     return HFF_OK;
 }
 
-/* base: the first byte behind the header; room: bytes from there to the end of the file. */
+/* base: the first byte behind the header, NULL when it is not in memory; room: bytes from there to the end of the
+ * file. */
 static hff_status read_offsets(struct safetensor *tensor, const char *what, const json_t *entry,
                                const unsigned char *base, size_t room)
 {
@@ -92,7 +95,8 @@ static hff_status read_offsets(struct safetensor *tensor, const char *what, cons
     if ((uint64_t)(end - begin) != tensor->bytes)
         return fail(HFF_E_FORMAT, TENSOR_TEXT "data_offsets span %lld bytes, but its shape and dtype need %zu", what,
                     tensor->name, (long long)(end - begin), tensor->bytes);
-    tensor->data = base + begin;
+    tensor->offset = (size_t)begin;
+    tensor->data = base ? base + begin : NULL;
     return HFF_OK;
 }
 
@@ -128,19 +132,18 @@ static hff_status read_metadata(struct safetensors *file, const char *what, json
 static int by_place(const void *a, const void *b)
 {
     const struct safetensor *x = a, *y = b;
-    const unsigned char *x_data = x->data, *y_data = y->data;
-    if (x_data != y_data) return x_data < y_data ? -1 : 1;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
 /* Puts the tensors into file order; they must cover the data, without holes and overlaps. */
-static hff_status check_cover(struct safetensors *file, const char *what, const unsigned char *base, size_t room)
+static hff_status check_cover(struct safetensors *file, const char *what, size_t room)
 {
     qsort(file->tensor, (size_t)file->count, sizeof *file->tensor, by_place);
     size_t at = 0;
     for (int i = 0; i < file->count; i++) {
-        size_t begin = (size_t)((const unsigned char *)file->tensor[i].data - base);
+        size_t begin = file->tensor[i].offset;
         if (begin != at)
             return fail(HFF_E_FORMAT, TENSOR_TEXT "begins at byte %zu of the data, %s the tensor before it ends at %zu",
                         what, file->tensor[i].name, begin, begin < at ? "but" : "leaving a hole:", at);
@@ -168,7 +171,7 @@ static hff_status read_header(struct safetensors *file, const char *what, json_t
         tensor->name = name;
         TRY(read_tensor(tensor, what, entry, base, room));
     }
-    return check_cover(file, what, base, room);
+    return check_cover(file, what, room);
 }
 
 static uint64_t little_endian(const unsigned char *bytes)
@@ -178,30 +181,45 @@ static uint64_t little_endian(const unsigned char *bytes)
     return value;
 }
 
-hff_status safetensors_parse(struct safetensors *out, const char *what, unsigned char *bytes, size_t size)
+/* head: a file's first 8 bytes and one more (0 when there is none); size: of the file. */
+static hff_status read_length(const char *what, const unsigned char *head, size_t size, size_t *length)
 {
-    memset(out, 0, sizeof *out);
     if (size < 8) return fail(HFF_E_FORMAT, "%s: %zu bytes, too short for a safetensors file", what, size);
-    uint64_t length = little_endian(bytes);
-    if (length > size - 8)
+    uint64_t said = little_endian(head);
+    if (said > size - 8)
         return fail(
             HFF_E_FORMAT,
             "%s: the header should have %llu bytes, but only %zu follow; the file is cut off or not safetensors", what,
-            (unsigned long long)length, size - 8);
-    if (length > HEADER_LIMIT)
-        return fail(HFF_E_FORMAT, "%s: a header of %llu bytes, where the limit is %d", what, (unsigned long long)length,
+            (unsigned long long)said, size - 8);
+    if (said > HEADER_LIMIT)
+        return fail(HFF_E_FORMAT, "%s: a header of %llu bytes, where the limit is %d", what, (unsigned long long)said,
                     (int)HEADER_LIMIT);
-    if (length == 0 || bytes[8] != '{')
+    if (said == 0 || head[8] != '{')
         return fail(HFF_E_FORMAT, "%s: the header does not begin with \"{\"; not a safetensors file", what);
+    *length = (size_t)said;
+    return HFF_OK;
+}
+
+/* base as in read_offsets. */
+static hff_status parse_header(struct safetensors *out, const char *what, const unsigned char *text, size_t length,
+                               const unsigned char *base, size_t room)
+{
     json_t *header;
-    TRY(json_parse(what, (const char *)bytes + 8, (size_t)length, &header));
+    TRY(json_parse(what, (const char *)text, length, &header));
     out->owned = header;
-    hff_status status = read_header(out, what, header, bytes + 8 + length, size - 8 - (size_t)length);
-    if (status == HFF_OK)
-        out->bytes = bytes;
-    else
-        safetensors_free(out);
+    hff_status status = read_header(out, what, header, base, room);
+    if (status != HFF_OK) safetensors_free(out);
     return status;
+}
+
+hff_status safetensors_parse(struct safetensors *out, const char *what, unsigned char *bytes, size_t size)
+{
+    size_t length;
+    memset(out, 0, sizeof *out);
+    TRY(read_length(what, bytes, size, &length));
+    TRY(parse_header(out, what, bytes + 8, length, bytes + 8 + length, size - 8 - length));
+    out->bytes = bytes;
+    return HFF_OK;
 }
 
 hff_status safetensors_read(struct safetensors *out, const char *path)
@@ -215,6 +233,61 @@ hff_status safetensors_read(struct safetensors *out, const char *path)
     return status;
 }
 
+static hff_status get(FILE *stream, const char *what, void *to, size_t bytes)
+{
+    if (fread(to, 1, bytes, stream) == bytes) return HFF_OK;
+    if (ferror(stream)) return fail_errno(HFF_E_IO, errno, "%s: cannot be read", what);
+    return fail(HFF_E_FORMAT, "%s: it became shorter while it was read", what);
+}
+
+static hff_status open_header(struct safetensors *out, const char *path, FILE *stream, size_t size)
+{
+    unsigned char head[9] = {0};
+    size_t length = 0;
+    TRY(get(stream, path, head, size < sizeof head ? size : sizeof head));
+    TRY(read_length(path, head, size, &length));
+    unsigned char *text = malloc(length);
+    if (!text) return fail(HFF_E_MEMORY, "%s: no memory for its header of %zu bytes", path, length);
+    text[0] = head[8];
+    hff_status status = get(stream, path, text + 1, length - 1);
+    if (status == HFF_OK) status = parse_header(out, path, text, length, NULL, size - 8 - length);
+    free(text);
+    out->start = 8 + length;
+    return status;
+}
+
+hff_status safetensors_open(struct safetensors *out, const char *path)
+{
+    struct stat about;
+    memset(out, 0, sizeof *out);
+    FILE *stream = fopen(path, "rbe");
+    if (!stream) return fail_errno(HFF_E_IO, errno, "%s: cannot be opened", path);
+    if (fstat(fileno(stream), &about) != 0 || !S_ISREG(about.st_mode)) { /* a pipe has no place to go back to */
+        fclose(stream);
+        return safetensors_read(out, path);
+    }
+    hff_status status = open_header(out, path, stream, (size_t)about.st_size);
+    if (status == HFF_OK)
+        out->stream = stream;
+    else
+        fclose(stream);
+    return status;
+}
+
+hff_status safetensors_load(const struct safetensors *file, const char *what, const struct safetensor *tensor,
+                            size_t at, size_t bytes, void *to)
+{
+    if (at > tensor->bytes || bytes > tensor->bytes - at)
+        return fail(HFF_E_INTERNAL, TENSOR_TEXT "bytes beyond its end", what, tensor->name);
+    if (!file->stream) {
+        if (bytes) memcpy(to, (const unsigned char *)tensor->data + at, bytes);
+        return HFF_OK;
+    }
+    if (fseeko(file->stream, (off_t)(file->start + tensor->offset + at), SEEK_SET) != 0)
+        return fail_errno(HFF_E_IO, errno, "%s: cannot be read", what);
+    return get(file->stream, what, to, bytes);
+}
+
 void safetensors_free(struct safetensors *file)
 {
     if (!file) return;
@@ -222,6 +295,7 @@ void safetensors_free(struct safetensors *file)
     free(file->metadata_key);
     free(file->metadata_value);
     free(file->bytes);
+    if (file->stream) fclose(file->stream);
     json_decref(file->owned);
     memset(file, 0, sizeof *file);
 }
@@ -296,6 +370,19 @@ static hff_status fill_header(const char *path, json_t *header, const struct saf
     return HFF_OK;
 }
 
+static hff_status put_tensor(struct file_writer *writer, const struct safetensor *tensor, int index,
+                             safetensors_fetch fetch, void *context)
+{
+    if (tensor->data || !fetch) return file_put(writer, tensor->data, tensor->bytes);
+    for (size_t at = 0; at < tensor->bytes; at += SAFETENSORS_PIECE) {
+        size_t left = tensor->bytes - at, bytes = left < SAFETENSORS_PIECE ? left : SAFETENSORS_PIECE;
+        const void *data;
+        TRY(fetch(context, index, at, bytes, &data));
+        TRY(file_put(writer, data, bytes));
+    }
+    return HFF_OK;
+}
+
 static hff_status put_file(struct file_writer *writer, const char *header, const struct safetensor *tensor, int count,
                            safetensors_fetch fetch, void *context)
 {
@@ -305,11 +392,7 @@ static hff_status put_file(struct file_writer *writer, const char *header, const
     TRY(file_put(writer, prefix, sizeof prefix));
     TRY(file_put(writer, header, length));
     TRY(file_put(writer, "       ", padded - length));
-    for (int i = 0; i < count; i++) {
-        const void *data = tensor[i].data;
-        if (!data && tensor[i].bytes && fetch) TRY(fetch(context, i, &data));
-        TRY(file_put(writer, data, tensor[i].bytes));
-    }
+    for (int i = 0; i < count; i++) TRY(put_tensor(writer, &tensor[i], i, fetch, context));
     return HFF_OK;
 }
 

@@ -7,6 +7,8 @@
 #include "base/status.h"
 #include "tensor/tensor.h"
 
+#include <stdio.h>
+
 enum { SAFETENSORS_RANK = 8 };
 
 struct safetensor {
@@ -14,8 +16,8 @@ struct safetensor {
     enum dtype dtype; /* F32 F64 BF16 U8 I32 I64 */
     int rank;         /* 0 .. SAFETENSORS_RANK */
     int64_t dim[SAFETENSORS_RANK];
-    const void *data; /* not necessarily aligned; in the file's bytes */
-    size_t bytes;
+    const void *data;     /* not necessarily aligned; in the file's bytes; NULL after safetensors_open */
+    size_t bytes, offset; /* offset: from the first tensor's first byte */
 };
 
 struct safetensors {
@@ -23,7 +25,9 @@ struct safetensors {
     struct safetensor *tensor; /* in file order */
     int metadata_count;
     const char **metadata_key, **metadata_value;
-    unsigned char *bytes; /* the whole file */
+    unsigned char *bytes; /* the whole file; NULL after safetensors_open */
+    FILE *stream;         /* after safetensors_open */
+    size_t start;         /* of the first tensor in the stream */
     void *owned;          /* json_t behind the names */
 };
 
@@ -31,6 +35,11 @@ struct safetensors {
 hff_status safetensors_read(struct safetensors *out, const char *path);
 hff_status safetensors_parse(struct safetensors *out, const char *what, unsigned char *bytes,
                              size_t size); /* owns bytes on success */
+/* Reads the header only; tensors follow by safetensors_load. */
+hff_status safetensors_open(struct safetensors *out, const char *path);
+/* bytes of a tensor from its byte at on. HFF_E_IO or HFF_E_FORMAT with path (what) when they cannot be read. */
+hff_status safetensors_load(const struct safetensors *file, const char *what, const struct safetensor *tensor,
+                            size_t at, size_t bytes, void *to);
 void safetensors_free(struct safetensors *file);
 const struct safetensor *safetensors_find(const struct safetensors *file, const char *name); /* NULL */
 const char *safetensors_metadata(const struct safetensors *file, const char *key);           /* NULL */
@@ -41,9 +50,10 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 hff_status safetensors_write(const char *path, const struct safetensor *tensor, int count,
                              const char *const *metadata_key, const char *const *metadata_value, int metadata_count);
 
-/* The same with tensors whose data is NULL fetched one after the other, so that only one is in memory at a time:
- * fetch sets *data to tensor index's bytes, valid until the next call. */
-typedef hff_status (*safetensors_fetch)(void *context, int index, const void **data);
+/* The same with tensors whose data is NULL fetched in pieces of at most SAFETENSORS_PIECE bytes, so that only one is in
+ * memory at a time: fetch sets *data to bytes of tensor index from its byte at on, valid until the next call. */
+enum { SAFETENSORS_PIECE = 1 << 20 };
+typedef hff_status (*safetensors_fetch)(void *context, int index, size_t at, size_t bytes, const void **data);
 hff_status safetensors_write_fetched(const char *path, const struct safetensor *tensor, int count,
                                      safetensors_fetch fetch, void *context, const char *const *metadata_key,
                                      const char *const *metadata_value, int metadata_count);

@@ -2,6 +2,8 @@
 #include "setup.h"
 
 #include "base/log.h"
+#include "base/memory.h"
+#include "evaluate.h"
 
 #include <math.h>
 #include <string.h>
@@ -73,17 +75,46 @@ void setup_close(struct setup *setup)
     memset(setup, 0, sizeof *setup);
 }
 
+static size_t pass_bytes(const struct setup *setup, enum split split)
+{
+    struct loader_options options = {
+        .data = setup->data, .split = split, .batch = setup->run.batch, .training = split == SPLIT_TRAIN};
+    if (options.training) options.data_node = config_at(config_root(setup->config), "data");
+    options.workers = (int)config_int(config_root(setup->config), "data.workers");
+    return loader_bytes(&options);
+}
+
+/* Of the loader that an evaluation has while the training loader stays open. */
+static size_t evaluation_pass_bytes(const struct setup *setup)
+{
+    size_t test = pass_bytes(setup, SPLIT_TEST), val = 0;
+    if (setup->data->split[SPLIT_VAL].count > 0) val = pass_bytes(setup, SPLIT_VAL);
+    return val > test ? val : test;
+}
+
 size_t setup_loader_bytes(const struct setup *setup)
 {
-    if (!setup->data) return 0;
-    struct loader_options options = {.data = setup->data, .batch = setup->run.batch};
-    options.workers = (int)config_int(config_root(setup->config), "data.workers");
-    return 2 * loader_bytes(&options); /* the training loader stays open while an evaluation has its own */
+    return setup->data ? pass_bytes(setup, SPLIT_TRAIN) + evaluation_pass_bytes(setup) : 0;
+}
+
+/* The fit comes when the evaluation's loader is closed again, so it counts only where it needs more. */
+size_t setup_evaluation_bytes(const struct setup *setup)
+{
+    if (!setup->data || setup->data->split[SPLIT_VAL].count == 0) return 0;
+    size_t fit, loader = evaluation_pass_bytes(setup);
+    size_t kept = evaluation_bytes(setup->engine, setup->data->split[SPLIT_VAL].count, &fit);
+    return kept + (fit > loader ? fit - loader : 0);
 }
 
 size_t setup_planned_bytes(const struct setup *setup)
 {
-    return engine_planned_bytes(setup->engine) + setup_loader_bytes(setup);
+    return engine_planned_bytes(setup->engine) + setup_loader_bytes(setup) + setup_evaluation_bytes(setup);
+}
+
+hff_status setup_fits(const struct setup *setup)
+{
+    return memory_fits(setup_planned_bytes(setup), "the plan of this run",
+                       "use a smaller run.batch or net (hff train CONFIG --dry-run shows the plan)");
 }
 
 static const char *quantity(struct arena *arena, double value)
@@ -152,6 +183,8 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         if (engine->bytes[a])
             fprintf(out, "  %-12s %10sB\n", arena_name((enum arena_kind)a), quantity(&arena, (double)engine->bytes[a]));
     fprintf(out, "  %-12s %10sB\n", "loader", quantity(&arena, (double)setup_loader_bytes(setup)));
+    if (setup_evaluation_bytes(setup))
+        fprintf(out, "  %-12s %10sB\n", "evaluation", quantity(&arena, (double)setup_evaluation_bytes(setup)));
     fprintf(out, "  %-12s %10sB\n", "together", quantity(&arena, (double)setup_planned_bytes(setup)));
     fprintf(out, "each image: %sFLOP to train, %sFLOP to predict\n", quantity(&arena, engine_flops(engine, 1)),
             quantity(&arena, engine_flops(engine, 0)));
@@ -185,6 +218,7 @@ void plan_json(const struct setup *setup, json_t *out)
     json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));
     json_object_set_new(out, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(setup)));
     json_object_set_new(memory, "loader", json_integer((json_int_t)setup_loader_bytes(setup)));
+    json_object_set_new(memory, "evaluation", json_integer((json_int_t)setup_evaluation_bytes(setup)));
     json_object_set_new(out, "memory", memory);
     json_object_set_new(out, "stages", stages);
 }

@@ -36,9 +36,14 @@ void setup_close(struct setup *setup); /* everything, config too */
 int64_t setup_epoch_steps(const struct setup *setup);
 int64_t setup_total_steps(const struct setup *setup);
 
-/* All bytes that a run plans: the engine's, and the batches that its training and evaluation loaders hold. */
+/* All bytes that a run plans: the engine's, the batches that its training and evaluation loaders hold, and what the
+ * hold-out's evaluation keeps to fit the stages' weights. */
 size_t setup_planned_bytes(const struct setup *setup);
 size_t setup_loader_bytes(const struct setup *setup);
+size_t setup_evaluation_bytes(const struct setup *setup);
+
+/* HFF_E_MEMORY, with both figures, when the machine has less memory left than the plan needs. */
+hff_status setup_fits(const struct setup *setup);
 
 /* The plan: one row a stage, then bytes by arena. */
 void plan_print(const struct setup *setup, FILE *out, const struct console *console);

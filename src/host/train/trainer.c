@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -62,7 +63,7 @@ static hff_status read_start(struct trainer *t)
 {
     char *path;
     TRY(model_find(t->request->init_from, &path));
-    hff_status status = safetensors_read(&t->start_from, path);
+    hff_status status = safetensors_open(&t->start_from, path);
     free(path);
     return status;
 }
@@ -73,7 +74,7 @@ static hff_status load_start(struct trainer *t)
     TRY(engine_init(setup->engine, setup->run.seed));
     if (!t->request->init_from) return HFF_OK;
     int taken, total;
-    TRY(tensors_read_matching(setup->engine, &t->start_from, &taken, &total));
+    TRY(tensors_read_matching(setup->engine, &t->start_from, t->request->init_from, &taken, &total));
     safetensors_free(&t->start_from);
     if (taken == 0)
         return fail(HFF_E_DATA, "%s: none of its tensors has the name and shape of one of this net's",
@@ -348,6 +349,8 @@ static hff_status finish(struct trainer *t, FILE *out)
 {
     int64_t model_step;
     double seconds = trained_seconds(t);
+    loader_close(t->loader); /* its batches make room for the figures */
+    t->loader = NULL;
     TRY(take_best(t, &model_step));
     if (t->setup.data->split[SPLIT_VAL].count > 0 && (!t->have_val || model_step != t->marks.step))
         TRY(evaluate_split(t, SPLIT_VAL, &t->val, &t->have_val));
@@ -405,12 +408,14 @@ static hff_status run(struct trainer *t, FILE *out)
                 (long long)setup->data->split[SPLIT_TRAIN].count, (long long)setup_total_steps(setup), setup->run.batch,
                 setup->run.epochs, setup->backend->api->name, setup->backend->api->describe(setup->backend));
         plan_print(setup, out, &request->console);
+        if (setup_fits(setup) != HFF_OK) log_warn("%s", hff_error_message());
         return HFF_OK;
     }
     if (setup_total_steps(setup) < 1)
         return config_fail(config_at(config_root(setup->config), "run.epochs"), "run.epochs is %g: less than one step",
                            setup->run.epochs);
-    if (request->init_from) TRY(read_start(t)); /* before anything is touched */
+    TRY(setup_fits(setup)); /* these two before anything is touched */
+    if (request->init_from) TRY(read_start(t));
     if (request->trace) TRY(timeline_open(&t->trace, request->trace));
     TRY(folder_take(&t->folder, setup, request));
     TRY(start(t));

@@ -54,7 +54,8 @@ static const char *cpu_describe(struct backend *backend)
     return ((struct cpu_backend *)backend)->description;
 }
 
-/* Large arenas start on a huge page and ask for more of them, before memset touches the pages. */
+/* Large arenas start on a huge page and ask for more of them, before memset touches the pages; not for the last piece,
+ * of which a whole huge page would be more than the plan says. */
 static hff_status cpu_alloc(struct backend *backend, size_t bytes, void **out)
 {
     (void)backend;
@@ -62,7 +63,7 @@ static hff_status cpu_alloc(struct backend *backend, size_t bytes, void **out)
     *out = NULL;
     if (bytes <= SIZE_MAX - align) *out = aligned_alloc(align, bytes ? (bytes + align - 1) / align * align : align);
     if (!*out) return fail(HFF_E_MEMORY, "no memory for %zu bytes; use a smaller run.batch or net", bytes);
-    if (align == HUGE_PAGE) madvise(*out, bytes, MADV_HUGEPAGE);
+    if (align == HUGE_PAGE) madvise(*out, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     memset(*out, 0, bytes);
     return HFF_OK;
 }

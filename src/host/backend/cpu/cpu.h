@@ -61,6 +61,9 @@ hff_status product_create(struct product **out, const struct product_desc *desc)
 size_t product_scratch(const struct product *product); /* bytes a running thread needs, a multiple of 64 */
 void product_run(const struct product *product, const void *a, const void *b, float *c, void *scratch);
 void product_destroy(struct product *product);
+/* oneDNN makes its code for products with a transposed A (6 MB, 30 ms) when the first one runs. This runs a small one,
+ * so that it is there before memory and time are counted. */
+hff_status product_warm_up(enum dtype dtype);
 
 /* Sets the calling thread up for single-threaded oneDNN calls (the team's on_start; also before creating
  * primitives). */

@@ -209,6 +209,7 @@ hff_status cpu_linear_weight_create(struct cpu_backend *backend, const struct op
     op->own = panel_fits(&op->product) && desc->slices <= OWN_SLICES;
     if (!op->own && desc->slices > 1) op->product.ldc = n.size;
     hff_status status = op->own ? plan_own(op, n) : tiles_create(&op->tiles, m, n, &op->product);
+    if (status == HFF_OK && !op->own) status = product_warm_up(op->dtype);
     if (status != HFF_OK) {
         weight_destroy(&op->base);
         free(op);

@@ -145,6 +145,22 @@ void product_run(const struct product *product, const void *a, const void *b, fl
         for (int64_t j = 0; j < d->n; j++) c[i * d->ldc + j] = NAN;
 }
 
+hff_status product_warm_up(enum dtype dtype)
+{
+    enum { ROWS = 10, SIDE = 64, STEP = 2 * SIDE };
+    struct product *product;
+    const struct product_desc desc = {
+        .m = ROWS, .n = SIDE, .k = SIDE, .lda = STEP, .ldb = STEP, .ldc = SIDE, .transpose_a = 1, .dtype = dtype};
+    TRY(product_create(&product, &desc));
+    float *numbers = calloc((2 * STEP + ROWS) * SIDE, sizeof *numbers);
+    void *scratch = aligned_alloc(64, product_scratch(product) + 64);
+    if (numbers && scratch) product_run(product, numbers, numbers + STEP * SIDE, numbers + 2 * STEP * SIDE, scratch);
+    free(numbers);
+    free(scratch);
+    product_destroy(product);
+    return HFF_OK;
+}
+
 void product_destroy(struct product *product)
 {
     if (!product) return;

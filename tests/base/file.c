@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,57 @@ static void reading_has_limits(void **state)
 }
 
 /* A file whose size the system gives as 0 is read to its end, or to the limit. */
+/* The program's read, so that something can happen to a file in the middle of it. */
+static const char *cut_short; /* the path of a file that loses its end at the next read */
+ssize_t read(int file, void *bytes, size_t size)
+{
+    const char *path = cut_short;
+    cut_short = NULL;
+    if (path) assert_int_equal(truncate(path, 4), 0);
+    return syscall(SYS_read, file, bytes, size);
+}
+
+static void a_file_that_changes_meanwhile_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *path = in_folder(fixture, "a");
+    unsigned char *data;
+    size_t size;
+    assert_ok(file_write(path, "0123456789", 10));
+    cut_short = path;
+    assert_fails(file_read(path, 100, &data, &size), HFF_E_IO, "changed while it was read");
+    assert_null(data);
+    assert_content(path, "0123");
+}
+
+static void leftovers_of_the_dead_are_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t gone = fork();
+    if (gone == 0) _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    const char *format[] = {"a.tmp.%ld", "a.b.tmp.7.tmp.%ld", ".tmp.%ld", "a.tmp.%ldx", "a.tmp.0%ld", "a.tmp-%ld"};
+    for (int i = 0; i < 6; i++) {
+        char *name = arena_printf(&fixture->arena, format[i], (long)gone);
+        assert_ok(file_write(in_folder(fixture, name), "", 0));
+    }
+    assert_ok(file_write(in_folder(fixture, arena_printf(&fixture->arena, "own.tmp.%ld", (long)getpid())), "", 0));
+    assert_ok(file_write(in_folder(fixture, arena_printf(&fixture->arena, "other.tmp.%ld", (long)getppid())), "", 0));
+    assert_ok(file_make_folders(in_folder(fixture, arena_printf(&fixture->arena, "folder.tmp.%ld", (long)gone))));
+    assert_ok(file_write(in_folder(fixture, "a.tmp.99999999999999999999"), "", 0));
+    assert_ok(file_remove_leftovers(fixture->folder));
+    static const char *const stay[] = {".tmp.%ld", "a.tmp.%ldx", "a.tmp.0%ld", "a.tmp-%ld", "folder.tmp.%ld"};
+    for (int i = 0; i < 5; i++)
+        assert_true(file_exists(in_folder(fixture, arena_printf(&fixture->arena, stay[i], (long)gone))));
+    assert_true(file_exists(in_folder(fixture, arena_printf(&fixture->arena, "other.tmp.%ld", (long)getppid()))));
+    assert_true(file_exists(in_folder(fixture, "a.tmp.99999999999999999999")));
+    char **names;
+    int count;
+    assert_ok(file_list(&fixture->arena, fixture->folder, &names, &count));
+    assert_int_equal(count, 7);
+    assert_ok(file_remove_leftovers(in_folder(fixture, "none")));
+}
+
 static void files_without_a_size_are_read(void **state)
 {
     (void)state;
@@ -305,6 +357,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(reading_has_limits),
+        WITH_FOLDER(a_file_that_changes_meanwhile_is_refused),
+        WITH_FOLDER(leftovers_of_the_dead_are_removed),
         cmocka_unit_test(files_without_a_size_are_read),
         WITH_FOLDER(writing_is_seen_only_when_complete),
         WITH_FOLDER(files_that_cannot_be_made),

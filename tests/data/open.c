@@ -31,6 +31,54 @@ static void limits_keep_the_first(void **state)
     data_close(some);
 }
 
+/* Whatever changes a split changes its checksum and nothing else does. */
+static void checksums_tell_splits_apart(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const lines[] = {DIGITS, DIGITS ", shuffle: false, augment: [flip], normalize: [0.5, 0.5]",
+                                        DIGITS ", limit: {train: 99}", DIGITS ", holdout: 0.25"};
+    uint32_t train[4], test[4], val[4];
+    for (int i = 0; i < 4; i++) {
+        struct data *data = expect_open(fixture, lines[i], 1);
+        train[i] = data->split[SPLIT_TRAIN].checksum;
+        val[i] = data->split[SPLIT_VAL].checksum;
+        test[i] = data->split[SPLIT_TEST].checksum;
+        data_close(data);
+    }
+    assert_int_equal(train[1], train[0]);
+    assert_int_not_equal(train[2], train[0]);
+    assert_int_not_equal(train[3], train[0]);
+    assert_int_not_equal(val[3], val[0]);
+    for (int i = 1; i < 4; i++) assert_int_equal(test[i], test[0]);
+    struct data *other = expect_open(fixture, DIGITS ", holdout: 0.25", 2);
+    assert_int_not_equal(other->split[SPLIT_VAL].checksum, val[3]);
+    data_close(other);
+}
+
+/* One pixel, or one label, is enough; how the file is packed and called is not. */
+static void checksums_tell_files_apart(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned char images[16 + 8 * 4] = {0, 0, 8, 3, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0, 0, 2},
+                                  labels[8 + 8] = {0, 0, 8, 1, 0, 0, 0, 8};
+    uint32_t sum[3];
+    for (int i = 0; i < 8; i++) labels[8 + i] = (unsigned char)(i % 3);
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) images[40]++;
+        if (i == 2) labels[9] = 2;
+        fixture_write(fixture, "train-images-idx3-ubyte", images, sizeof images);
+        fixture_write(fixture, "train-labels-idx1-ubyte", labels, sizeof labels);
+        fixture_write(fixture, "t10k-images-idx3-ubyte", images, sizeof images);
+        fixture_write(fixture, "t10k-labels-idx1-ubyte", labels, sizeof labels);
+        struct data *data = expect_open(fixture, "source: idx, root: FOLDER", 1);
+        sum[i] = data->split[SPLIT_TRAIN].checksum;
+        assert_int_equal(data->split[SPLIT_TEST].checksum, sum[i]);
+        data_close(data);
+    }
+    assert_int_not_equal(sum[0], sum[1]);
+    assert_int_not_equal(sum[1], sum[2]);
+}
+
 /* The hold-out and the rest, each in order, are the whole set again; another seed chooses otherwise. */
 static void hold_out_parts_the_training_set(void **state)
 {
@@ -124,6 +172,7 @@ int main(void)
         TEST_HERE(digits_are_the_default),          TEST_HERE(limits_keep_the_first),
         TEST_HERE(hold_out_parts_the_training_set), TEST_HERE(normalisation_is_measured_or_given),
         TEST_HERE(channels_are_normalised_apart),   TEST_HERE(every_source_is_a_choice),
+        TEST_HERE(checksums_tell_splits_apart),     TEST_HERE(checksums_tell_files_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -271,7 +271,10 @@ static void others_are_refused(void **state)
     assert_refused(run, "net.stages=[{conv: {channels: 6, pool: {max: 4}}}]", HFF_E_FORMAT, "another net");
     assert_refused(run, "optimizer.kind=sgd", HFF_E_FORMAT, "optimizer.safetensors");
     assert_refused(run, "run.seed=6", HFF_E_DATA, "seed 5");
-    assert_refused(run, "data.digits.train=200", HFF_E_DATA, "steps an epoch");
+    assert_refused(run, "data.digits.train=200", HFF_E_DATA, "80 train images");
+    assert_refused(run, "data.digits.seed=2", HFF_E_DATA, "80 train images");
+    assert_refused(run, "data.digits.test=10", HFF_E_DATA, "20 test images");
+    assert_refused(run, "run.batch=40", HFF_E_DATA, "4 steps an epoch");
 }
 
 /* A file that is missing or cut off is an error of that file, never a wrong start. */

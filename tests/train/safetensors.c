@@ -6,6 +6,7 @@
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* A file of this header and data bytes counting up from 0, into malloc'ed memory of exactly its size. */
 static unsigned char *build(const char *header, size_t header_length, size_t data_length, size_t *size)
@@ -351,6 +352,82 @@ static void cut_files_are_refused(void **state)
 }
 
 /* A file that the format's own library wrote (METHOD.md's golden vectors of the head). */
+/* A file that is only opened gives the same header and, piece by piece, the same bytes; and it refuses as much. */
+static void opened_files_are_read_in_pieces(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *path = in_folder(fixture, "m");
+    struct safetensors file, whole;
+    unsigned char piece[64];
+    assert_ok(safetensors_write(path, sample, SAMPLES, keys, values, 3));
+    assert_ok(safetensors_open(&file, path));
+    assert_ok(safetensors_read(&whole, path));
+    assert_int_equal(file.count, whole.count);
+    for (int i = 0; i < file.count; i++) {
+        const struct safetensor *opened = &file.tensor[i], *known = &whole.tensor[i];
+        assert_string_equal(opened->name, known->name);
+        assert_null(opened->data);
+        for (size_t at = 0; at < opened->bytes; at += 5) {
+            size_t bytes = opened->bytes - at < 5 ? opened->bytes - at : 5;
+            assert_ok(safetensors_load(&file, path, opened, at, bytes, piece));
+            assert_memory_equal(piece, (const unsigned char *)known->data + at, bytes);
+            assert_ok(safetensors_load(&whole, path, known, at, bytes, piece));
+            assert_memory_equal(piece, (const unsigned char *)known->data + at, bytes);
+        }
+        assert_fails(safetensors_load(&file, path, opened, opened->bytes, 1, piece), HFF_E_INTERNAL, "beyond");
+    }
+    const struct safetensor *last = &file.tensor[file.count - 1];
+    assert_int_equal(truncate(path, (off_t)(file.start + last->offset + last->bytes - 1)), 0);
+    fflush(file.stream); /* what stdio has read ahead is not asked for again */
+    assert_fails(safetensors_load(&file, path, last, 0, last->bytes, piece), HFF_E_FORMAT, "shorter");
+    safetensors_free(&file);
+    safetensors_free(&whole);
+    assert_fails(safetensors_open(&file, path), HFF_E_FORMAT, "cut off");
+    assert_int_equal(truncate(path, 20), 0);
+    assert_fails(safetensors_open(&file, path), HFF_E_FORMAT, "only 12 follow");
+    assert_int_equal(truncate(path, 3), 0);
+    assert_fails(safetensors_open(&file, path), HFF_E_FORMAT, "too short");
+    assert_fails(safetensors_open(&file, in_folder(fixture, "none")), HFF_E_IO, "none");
+    assert_fails(safetensors_open(&file, fixture->folder), HFF_E_IO, "folder");
+}
+
+static hff_status count_up(void *context, int index, size_t at, size_t bytes, const void **data)
+{
+    unsigned char *piece = context;
+    assert_true(bytes <= SAFETENSORS_PIECE);
+    for (size_t i = 0; i < bytes; i++) piece[i] = (unsigned char)((at + i) / 251 + (size_t)index);
+    *data = piece;
+    return HFF_OK;
+}
+
+/* Fetched piece by piece or given whole: the same file. */
+static void pieces_make_the_same_file(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { LONG = 5 * SAFETENSORS_PIECE / 2 };
+    unsigned char *bytes[2], *piece = malloc(SAFETENSORS_PIECE);
+    struct safetensor tensor[2] = {{.name = "a", .dtype = DTYPE_U8, .rank = 1, .dim = {LONG}, .bytes = LONG},
+                                   {.name = "b", .dtype = DTYPE_U8, .rank = 1, .dim = {3}, .bytes = 3}};
+    const char *fetched = in_folder(fixture, "fetched"), *given = in_folder(fixture, "given");
+    assert_ok(safetensors_write_fetched(fetched, tensor, 2, count_up, piece, NULL, NULL, 0));
+    for (int t = 0; t < 2; t++) {
+        tensor[t].data = bytes[t] = malloc(LONG);
+        for (size_t i = 0; i < tensor[t].bytes; i++) bytes[t][i] = (unsigned char)(i / 251 + (size_t)t);
+    }
+    assert_ok(safetensors_write(given, tensor, 2, NULL, NULL, 0));
+    unsigned char *x, *y;
+    size_t n, m;
+    assert_ok(file_read(fetched, 1 << 30, &x, &n));
+    assert_ok(file_read(given, 1 << 30, &y, &m));
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+    free(x);
+    free(y);
+    free(bytes[0]);
+    free(bytes[1]);
+    free(piece);
+}
+
 static void a_foreign_file_is_read(void **state)
 {
     struct fixture *fixture = *state;
@@ -399,6 +476,8 @@ int main(void)
         WITH_FOLDER(bad_input_is_not_written),
         WITH_FOLDER(a_full_disk_leaves_the_old_file),
         WITH_FOLDER(cut_files_are_refused),
+        WITH_FOLDER(opened_files_are_read_in_pieces),
+        WITH_FOLDER(pieces_make_the_same_file),
         WITH_FOLDER(a_foreign_file_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -48,6 +49,15 @@ static hff_status read_all(int fd, const char *path, size_t limit, size_t guess,
     return HFF_OK;
 }
 
+/* Whether a regular file with a size (those of /proc have none) still has the size and time of before. */
+static int unchanged(int fd, const struct stat *before)
+{
+    struct stat now;
+    if (!S_ISREG(before->st_mode) || before->st_size == 0) return 1;
+    return fstat(fd, &now) == 0 && now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+}
+
 hff_status file_read(const char *path, size_t limit, unsigned char **data, size_t *size)
 {
     *data = NULL;
@@ -65,6 +75,12 @@ hff_status file_read(const char *path, size_t limit, unsigned char **data, size_
                       (long long)about.st_size, limit);
     else
         status = read_all(fd, path, limit, about.st_size > 0 ? (size_t)about.st_size : 4095, data, size);
+    if (status == HFF_OK && !unchanged(fd, &about)) {
+        free(*data);
+        *data = NULL;
+        *size = 0;
+        status = fail(HFF_E_IO, "%s: changed while it was read; try again when nothing writes to it", path);
+    }
     close(fd);
     return status;
 }
@@ -251,6 +267,35 @@ hff_status file_list(struct arena *arena, const char *path, char ***names, int *
     *names = list;
     *count = used;
     return HFF_OK;
+}
+
+/* Whether name is a temporary file whose writer is gone. This process, which asks before it writes, is not the writer:
+ * in a container every run may have the same number. */
+static int is_leftover(const char *name)
+{
+    const char *mark = NULL;
+    for (const char *at = name; (at = strstr(at, ".tmp.")) != NULL; at++) mark = at;
+    if (!mark || mark == name || mark[5] < '1' || mark[5] > '9') return 0;
+    char *end;
+    errno = 0;
+    long pid = strtol(mark + 5, &end, 10);
+    if (*end || errno || pid != (pid_t)pid) return 0;
+    return pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+}
+
+hff_status file_remove_leftovers(const char *folder)
+{
+    struct arena arena = {0};
+    char **names;
+    int count = 0;
+    if (!file_is_folder(folder)) return HFF_OK;
+    hff_status status = file_list(&arena, folder, &names, &count);
+    for (int i = 0; i < count && status == HFF_OK; i++) {
+        char *path = file_join(&arena, folder, names[i]);
+        if (is_leftover(names[i]) && !file_is_folder(path)) status = file_remove_tree(path);
+    }
+    arena_free(&arena);
+    return status;
 }
 
 /* ---- names ---- */

@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The whole file, with a 0 byte behind it, into malloc'ed *data (the caller frees). Longer than limit: HFF_E_FORMAT. */
+/* The whole file, with a 0 byte behind it, into malloc'ed *data (the caller frees). Longer than limit: HFF_E_FORMAT;
+ * changed by somebody meanwhile: HFF_E_IO. */
 hff_status file_read(const char *path, size_t limit, unsigned char **data, size_t *size);
 
 /* Writes under "PATH.tmp.PID"; file_commit flushes, syncs, renames to path and syncs the folder; file_abandon
@@ -39,6 +40,9 @@ hff_status file_remove_tree(const char *path);
 hff_status file_rename(const char *from, const char *to);
 /* Syncs a folder, so that the names in it survive a power cut. */
 hff_status file_sync_folder(const char *path);
+/* Removes the temporary files ("NAME.tmp.PID") of writers that are gone: killed ones. HFF_OK when there is no such
+ * folder. */
+hff_status file_remove_leftovers(const char *folder);
 int file_exists(const char *path);
 int file_is_folder(const char *path);
 

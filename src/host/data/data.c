@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #define ROW(bar, name, function, home, sign, help) {name, help, home, sign, function},
 const struct data_source data_sources[] = {DATA_SOURCES(ROW){0}};
@@ -49,8 +50,12 @@ hff_status source_split(struct dataset *set, const char *where, int64_t count, i
     if (count > INT32_MAX || (size_t)count > SIZE_MAX / 4 / image)
         return fail(HFF_E_DATA, "%s: %lld images are too many for memory", where, (long long)count);
     TRY(memory_fits((uint64_t)count * (image + sizeof(int32_t)), where, "use data.limit or a larger machine"));
-    *set = (struct dataset){
-        count, channels, height, width, malloc((size_t)count * image), malloc((size_t)count * sizeof(int32_t))};
+    *set = (struct dataset){.count = count,
+                            .channels = channels,
+                            .height = height,
+                            .width = width,
+                            .images = malloc((size_t)count * image),
+                            .labels = malloc((size_t)count * sizeof(int32_t))};
     if (!set->images || !set->labels)
         return fail(HFF_E_MEMORY, "%s: no memory for %lld images of %d x %d x %d; use data.limit or a larger machine",
                     where, (long long)count, channels, height, width);
@@ -77,7 +82,8 @@ static hff_status check_sizes(struct data *data)
     data->channels = train->channels;
     data->height = train->height;
     data->width = train->width;
-    data->split[SPLIT_VAL] = (struct dataset){0, train->channels, train->height, train->width, NULL, NULL};
+    data->split[SPLIT_VAL] =
+        (struct dataset){.channels = train->channels, .height = train->height, .width = train->width};
     return HFF_OK;
 }
 
@@ -189,6 +195,20 @@ static void name_classes(struct data *data)
     data->class_names = names;
 }
 
+/* So that a later run can tell whether it has the same images. */
+static void sum_up(struct data *data)
+{
+    for (int s = SPLIT_TRAIN; s <= SPLIT_TEST; s++) {
+        struct dataset *set = &data->split[s];
+        uLong sum = crc32_z(0, NULL, 0);
+        if (set->count > 0) {
+            sum = crc32_z(sum, set->images, (size_t)set->count * image_bytes(data));
+            sum = crc32_z(sum, (const unsigned char *)set->labels, (size_t)set->count * sizeof *set->labels);
+        }
+        set->checksum = (uint32_t)sum;
+    }
+}
+
 static hff_status open_source(struct data *data, const struct config_node *data_node, uint64_t seed)
 {
     TRY(source_of(data_node)->open(data, data_node));
@@ -198,6 +218,7 @@ static hff_status open_source(struct data *data, const struct config_node *data_
     TRY(hold_out(data, data_node, seed));
     TRY(normalize(data, data_node));
     name_classes(data);
+    sum_up(data);
     return HFF_OK;
 }
 

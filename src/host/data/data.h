@@ -1,7 +1,8 @@
 /* Data: sources (one file per format), splits, augmentation, and a loader that fills batches in the background.
  *
- * A dataset holds every image of a split in memory as uint8 (N, C, H, W); what a batch holds depends on (seed, epoch,
- * sample) alone, never on the number of loader threads or on timing. */
+ * A dataset holds every image of a split in memory as uint8 (N, C, H, W): files may change or go once data_open has
+ * returned. What a batch holds depends on (seed, epoch, sample) alone, never on the number of loader threads or on
+ * timing. */
 #ifndef HFF_DATA_H
 #define HFF_DATA_H
 
@@ -19,6 +20,7 @@ struct dataset {
     int channels, height, width;
     const uint8_t *images; /* (count, C, H, W) */
     const int32_t *labels; /* (count), 0 .. classes-1 */
+    uint32_t checksum;     /* CRC-32 of images and labels, after limits and hold-out */
 };
 
 struct data {

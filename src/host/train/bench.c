@@ -1,5 +1,6 @@
 /* hff bench train, ops and data. */
 #include "bench.h"
+#include "evaluate.h"
 #include "setup.h"
 
 #include "base/clock.h"
@@ -40,6 +41,7 @@ static void put_spread(json_t *row, const char *key, struct spread s)
 
 /* One open config with its engine bound and its first training batch copied out of the loader. */
 struct bench {
+    const struct bench_request *request;
     struct setup setup;
     struct loader *loader;
     const struct batch *batch; /* the loader's; valid while no other is asked for */
@@ -50,6 +52,7 @@ struct bench {
 static hff_status bench_open(struct bench *bench, const struct bench_request *request)
 {
     struct setup *setup = &bench->setup;
+    bench->request = request;
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
     TRY(setup_open(setup, 1));
@@ -99,6 +102,12 @@ static void print_head(const struct bench *bench, const char *what, FILE *out)
             setup->backend->api->name, setup->backend->api->describe(setup->backend));
 }
 
+/* Between any two measurements. */
+static hff_status stopped(const struct bench *bench)
+{
+    return stop_asked(bench->request->console.signal, "a measurement");
+}
+
 /* ---- train ---- */
 
 static hff_status time_steps(struct bench *bench, int runs, double *seconds)
@@ -110,6 +119,7 @@ static hff_status time_steps(struct bench *bench, int runs, double *seconds)
         double start = clock_seconds();
         TRY(engine_step(bench->setup.engine, bench->batch));
         if (i >= 0) seconds[i] = clock_seconds() - start;
+        TRY(stopped(bench));
     }
     return HFF_OK;
 }
@@ -175,6 +185,7 @@ static hff_status time_instr(struct bench *bench, const struct program *program,
         TRY(engine->backend->api->op_run(instr->op, engine->stream, instr->address, program->base[ARENA_WORK]));
         TRY(engine->backend->api->stream_wait(engine->stream));
         if (i >= 0) seconds[i] = clock_seconds() - start;
+        TRY(stopped(bench));
     }
     *out = spread_of(seconds, runs);
     return HFF_OK;
@@ -268,7 +279,10 @@ static hff_status time_loader(struct bench *bench, int workers, int batches, dou
     hff_status status = HFF_OK;
     for (int i = 0; i < 20 && status == HFF_OK; i++) status = loader_next(loader, &batch);
     double start = clock_seconds();
-    for (int i = 0; i < batches && status == HFF_OK; i++) status = loader_next(loader, &batch);
+    for (int i = 0; i < batches && status == HFF_OK; i++) {
+        status = loader_next(loader, &batch);
+        if (status == HFF_OK) status = stopped(bench);
+    }
     *images_per_s = (double)batches * setup->run.batch / (clock_seconds() - start);
     loader_close(loader);
     return status;

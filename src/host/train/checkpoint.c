@@ -28,6 +28,7 @@ static json_t *marks_json(const struct setup *setup, const struct progress_marks
         json_object_set_new(weights, rule_name((enum rule)r), list);
     }
     json_object_set_new(state, "predict", weights);
+    json_object_set_new(state, "data", identity_json(setup->data));
     return state;
 }
 
@@ -104,6 +105,15 @@ end:
     return status;
 }
 
+hff_status checkpoint_prune(const struct setup *setup, const char *run_folder, const struct progress_marks *marks)
+{
+    struct arena arena = {0};
+    hff_status status =
+        prune(&arena, file_join(&arena, run_folder, "checkpoints"), setup->run.keep, marks->best_step, marks->step);
+    arena_free(&arena);
+    return status;
+}
+
 hff_status checkpoint_newest(struct arena *arena, const char *run_folder, char **folder, int64_t *step)
 {
     char *checkpoints = file_join(arena, run_folder, "checkpoints"), **names;
@@ -143,10 +153,12 @@ static hff_status read_marks(struct setup *setup, struct rules *rules, const cha
     TRY_GOTO(status, json_member_real(state, path, "reached", &marks->reached), end);
     TRY_GOTO(status, json_member_real(state, path, "best_accuracy", &marks->best_accuracy), end);
     TRY_GOTO(status, json_member_int(state, path, "best_step", &marks->best_step), end);
+    if (seed == (int64_t)setup->run.seed)
+        TRY_GOTO(status, identity_check(json_object_get(state, "data"), path, setup->data), end);
     if (marks->step < 0 || epoch_steps != setup_epoch_steps(setup) || seed != (int64_t)setup->run.seed)
         status = fail(HFF_E_DATA,
                       "%s: the checkpoint was made with %lld steps an epoch and seed %lld, now it is %lld and %lld; "
-                      "the data or the config has changed",
+                      "the config has changed",
                       path, (long long)epoch_steps, (long long)seed, (long long)setup_epoch_steps(setup),
                       (long long)setup->run.seed);
     struct model fitted = {.weights = json_object_get(state, "predict")};

@@ -166,6 +166,7 @@ static hff_status run(struct eval_state *s, const struct eval_request *request, 
     if (s->setup.data->split[request->split].count == 0)
         return fail(HFF_E_USAGE, "the %s split is empty%s", split_names[request->split],
                     request->split == SPLIT_VAL ? "; the model was trained without data.holdout" : "");
+    if (request->split == SPLIT_VAL) TRY(identity_check_holdout(s->model.identity, s->model.path, s->setup.data));
     TRY(setup_fits(&s->setup));
     TRY(engine_bind(s->setup.engine));
     TRY(tensors_read(s->setup.engine, 0, &s->model.file, s->model.path));
@@ -175,7 +176,8 @@ static hff_status run(struct eval_state *s, const struct eval_request *request, 
                  request->console.signal, &s->evaluation));
     if (request->scores) TRY(write_scores(request->scores, &s->evaluation));
     if (request->features) TRY(write_features(request->features, s->setup.engine, &s->evaluation));
-    if (request->probe) TRY(probe_linear(s->setup.data, request->split, 10, s->setup.run.seed, &floor));
+    if (request->probe)
+        TRY(probe_linear(s->setup.data, request->split, 10, s->setup.run.seed, request->console.signal, &floor));
     if (request->json)
         print_json(&s->model, &s->evaluation, &s->rules, rule, request->split, floor, out);
     else

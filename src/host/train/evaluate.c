@@ -189,6 +189,12 @@ static void divide(struct evaluation *out)
     }
 }
 
+hff_status stop_asked(const volatile sig_atomic_t *signal, const char *during)
+{
+    if (!signal || !*signal) return HFF_OK;
+    return fail(*signal == SIGTERM ? HFF_E_TERMINATED : HFF_E_INTERRUPTED, "interrupted during %s", during);
+}
+
 /* The stages' own losses, which only their objectives know, are summed by the engine. */
 static hff_status take_losses(struct engine *engine, double *loss)
 {
@@ -216,8 +222,7 @@ static hff_status pass(struct engine *engine, struct loader *loader, const struc
         add_batch(out, rules, rule, batch, scores, lp);
         keep_batch(out, batch, scores);
         out->samples += batch->real;
-        if (stop && *stop)
-            return fail(*stop == SIGTERM ? HFF_E_TERMINATED : HFF_E_INTERRUPTED, "interrupted during an evaluation");
+        TRY(stop_asked(stop, "an evaluation"));
     }
 }
 

@@ -54,16 +54,19 @@ struct evaluation {
     struct arena arena;
 };
 
+/* HFF_E_INTERRUPTED, or HFF_E_TERMINATED for SIGTERM, once *signal is the number of a signal; signal may be NULL. */
+hff_status stop_asked(const volatile sig_atomic_t *signal, const char *during);
+
 /* What a pass keeps of every sample, beside figures. */
 enum { KEEP_NOTHING = 0, KEEP_SCORES = 1, KEEP_FEATURES = 2 };
 
 /* One pass over a split. The config's data map is for the loader. keep: KEEP_SCORES, KEEP_FEATURES or both.
- * HFF_E_INTERRUPTED when *stop becomes nonzero (may be NULL). */
+ * stop: as in stop_asked. */
 hff_status evaluate(struct engine *engine, const struct data *data, enum split split, int workers,
                     const struct rules *rules, enum rule rule, int keep, const volatile sig_atomic_t *stop,
                     struct evaluation *out);
 void evaluation_free(struct evaluation *evaluation);
-/* Bytes that an evaluation with keep_scores holds; *fit: those that rules_fit takes on top while it works. */
+/* Bytes that an evaluation with KEEP_SCORES holds; *fit: those that rules_fit takes on top while it works. */
 size_t evaluation_bytes(const struct engine *engine, int64_t samples, size_t *fit);
 
 /* Joins one sample's scores (stage l's at scores + l * stride) by a rule into normalised log-probabilities joined[0

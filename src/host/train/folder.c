@@ -1,5 +1,6 @@
 /* Taking a run folder and describing the run in it. */
 #include "folder.h"
+#include "model.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -36,13 +37,26 @@ static hff_status move_aside(const char *path)
     return status;
 }
 
-/* Whether a run left something in the folder. */
-static int is_used(struct arena *arena, const char *path)
+/* Whether a run left something in the folder. One that ended before its config.yaml and its first step left nothing
+ * to go on from, and nothing to keep. */
+static hff_status is_used(struct arena *arena, const char *path, int *used)
 {
-    static const char *const traces[] = {"config.yaml", "log.jsonl", "checkpoints"};
-    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++)
-        if (file_exists(file_join(arena, path, traces[i]))) return 1;
-    return 0;
+    char *newest;
+    int64_t step;
+    *used = file_exists(file_join(arena, path, "config.yaml"));
+    if (*used) return HFF_OK;
+    TRY(checkpoint_newest(arena, path, &newest, &step));
+    *used = step > 0;
+    return HFF_OK;
+}
+
+/* What a run that was killed in the middle of a write left in the folder; when it never began, also what it was to
+ * start from. */
+static hff_status remove_leftovers(struct arena *arena, const char *path, int used)
+{
+    if (!used) TRY(file_remove_tree(file_join(arena, path, "checkpoints")));
+    TRY(file_remove_leftovers(path));
+    return file_remove_leftovers(file_join(arena, path, "figures"));
 }
 
 static hff_status take(struct folder *folder, struct arena *arena, const struct train_request *request)
@@ -50,17 +64,18 @@ static hff_status take(struct folder *folder, struct arena *arena, const struct 
     const char *path = folder->path;
     if (file_exists(path) && !file_is_folder(path))
         return fail(HFF_E_USAGE, "%s is a file; choose another --out or --name", path);
-    if (request->resume && !is_used(arena, path)) return fail(HFF_E_USAGE, "%s: there is no run to resume", path);
-    int was_there = file_is_folder(path);
+    int used;
+    TRY(is_used(arena, path, &used));
+    if (request->resume && !used) return fail(HFF_E_USAGE, "%s: there is no run to resume", path);
     TRY(file_make_folders(path));
     TRY(file_lock(file_join(arena, path, "lock"), &folder->lock));
-    int used = was_there && is_used(arena, path); /* looked at with the lock held: nobody else fills it now */
+    TRY(is_used(arena, path, &used)); /* again with the lock held: nobody else fills it now */
     if (used && !request->resume && !request->force)
         return fail(
             HFF_E_USAGE,
             "%s holds a run already; go on with it by --resume, move it aside by --force, or choose another --name",
             path);
-    if (!used || request->resume) return HFF_OK;
+    if (!used || request->resume) return remove_leftovers(arena, path, used);
     TRY(move_aside(path)); /* the lock goes with it, and keeps a second --force out until here */
     file_unlock(folder->lock);
     folder->lock = -1;

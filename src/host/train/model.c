@@ -77,7 +77,7 @@ static hff_status write_tensors(struct engine *engine, int moments, const char *
 
 hff_status model_write(const struct setup *setup, const struct rules *rules, const char *path)
 {
-    enum { KEYS = 5 };
+    enum { KEYS = 6 };
     const struct data *data = setup->data;
     json_t *names = json_array(), *input = json_object();
     for (int c = 0; c < data->classes; c++) json_array_append_new(names, json_string(data->class_names[c]));
@@ -86,8 +86,9 @@ hff_status model_write(const struct setup *setup, const struct rules *rules, con
     json_object_set_new(input, "width", json_integer(data->width));
     json_object_set_new(input, "mean", numbers(data->mean, data->channels));
     json_object_set_new(input, "std", numbers(data->std, data->channels));
-    json_t *values[KEYS] = {NULL, config_that_matters(setup->config), names, input, weights_json(rules)};
-    const char *keys[KEYS] = {"format", "config", "classes", "input", "predict"};
+    json_t *values[KEYS] = {
+        NULL, config_that_matters(setup->config), names, input, weights_json(rules), identity_json(data)};
+    const char *keys[KEYS] = {"format", "config", "classes", "input", "predict", "data"};
     char *texts[KEYS] = {strdup("hff-model-1")};
     for (int i = 1; i < KEYS; i++) {
         texts[i] = json_text(values[i], 0);
@@ -259,6 +260,8 @@ static hff_status read_metadata(struct model *model, struct setup *setup, const 
     json_decref(names);
     if (model->classes < 1) return fail(HFF_E_FORMAT, "%s: no classes in its metadata", model->path);
     TRY(json_parse(model->path, predict, strlen(predict), &model->weights));
+    const char *data = safetensors_metadata(&model->file, "data");
+    if (data) TRY(json_parse(model->path, data, strlen(data), &model->identity));
     struct arena arena = {0};
     const char **all = ARENA_NEW(&arena, const char *, set_count + 1);
     if (set_count) memcpy(all, sets, sizeof *sets * (size_t)set_count);
@@ -283,6 +286,7 @@ void model_close(struct model *model)
 {
     safetensors_free(&model->file);
     json_decref(model->weights);
+    json_decref(model->identity);
     free(model->path);
     memset(model, 0, sizeof *model);
 }

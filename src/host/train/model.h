@@ -26,6 +26,7 @@ struct model {
     int channels, height, width, classes;
     double mean[4], std[4];
     json_t *weights;         /* {"weighted": [...], "best": [...]} */
+    json_t *identity;        /* of its data; NULL: not said */
     const char *class_names; /* JSON array */
 };
 /* The model file of a run folder or a model file, in malloc'ed memory: itself, a run's final one, or that of its newest
@@ -41,6 +42,14 @@ void model_rules(const struct model *model, struct rules *rules);
 
 /* The rules of predict.rule and predict.from, and which was chosen. */
 hff_status rules_from_config(struct rules *rules, enum rule *rule, const struct config *config, int stages);
+
+/* What data something was made with, as it stands in a checkpoint's state and in a model's metadata ("data"). The caller
+ * owns the result. */
+json_t *identity_json(const struct data *data);
+/* HFF_E_DATA when data is not what it was when what (a path) was made. identity NULL: only a warning. */
+hff_status identity_check(const json_t *identity, const char *what, const struct data *data);
+/* HFF_E_USAGE when data's hold-out is not the one that the model had. */
+hff_status identity_check_holdout(const json_t *identity, const char *what, const struct data *data);
 
 /* What the next step needs besides tensors. */
 struct progress_marks {
@@ -58,6 +67,8 @@ hff_status checkpoint_write(const struct setup *setup, const struct rules *rules
                             const struct progress_marks *marks);
 /* The newest complete checkpoint: its folder in *folder (arena), NULL when there is none. */
 hff_status checkpoint_newest(struct arena *arena, const char *run_folder, char **folder, int64_t *step);
+/* Removes complete checkpoints beyond the newest keep and the best, and what killed runs left of others. */
+hff_status checkpoint_prune(const struct setup *setup, const char *run_folder, const struct progress_marks *marks);
 /* Loads tensors, marks and fitted weights from a checkpoint's folder. */
 hff_status checkpoint_read(struct setup *setup, struct rules *rules, const char *folder, struct progress_marks *marks);
 

@@ -1,6 +1,8 @@
 /* Logistic regression on pixels, in plain C. */
 #include "probe.h"
 
+#include "evaluate.h"
+
 #include "base/philox.h"
 
 #include <math.h>
@@ -66,7 +68,8 @@ static void adam(struct probe *p, double rate, int64_t step)
     }
 }
 
-static void fit(struct probe *p, const struct dataset *set, int epochs, uint64_t seed, float *s)
+static hff_status fit(struct probe *p, const struct dataset *set, int epochs, uint64_t seed,
+                      const volatile sig_atomic_t *stop, float *s)
 {
     int64_t batches = set->count / PROBE_BATCH, total = batches * epochs, step = 0;
     for (int epoch = 0; epoch < epochs; epoch++) {
@@ -82,8 +85,10 @@ static void fit(struct probe *p, const struct dataset *set, int epochs, uint64_t
             }
             step++;
             adam(p, 0.001 * (1 - (double)(step - 1) / (double)total), step);
+            TRY(stop_asked(stop, "the fit of a linear softmax"));
         }
     }
+    return HFF_OK;
 }
 
 static double measure(struct probe *p, const struct dataset *set)
@@ -105,7 +110,8 @@ static double measure(struct probe *p, const struct dataset *set)
     return set->count ? (double)right / (double)set->count : 0;
 }
 
-hff_status probe_linear(const struct data *data, enum split split, int epochs, uint64_t seed, double *accuracy)
+hff_status probe_linear(const struct data *data, enum split split, int epochs, uint64_t seed,
+                        const volatile sig_atomic_t *stop, double *accuracy)
 {
     struct probe p = {
         .classes = data->classes, .channels = data->channels, .plane = (size_t)data->height * (size_t)data->width};
@@ -125,8 +131,8 @@ hff_status probe_linear(const struct data *data, enum split split, int epochs, u
             p.table[c] = p.x + p.inputs + 1 + c * 256;
             for (int i = 0; i < 256; i++) p.table[c][i] = (float)((i / 255.0 - data->mean[c]) / data->std[c]);
         }
-        fit(&p, &data->split[SPLIT_TRAIN], epochs, seed, p.x + p.inputs + 1 + 4 * 256);
-        *accuracy = measure(&p, &data->split[split]);
+        status = fit(&p, &data->split[SPLIT_TRAIN], epochs, seed, stop, p.x + p.inputs + 1 + 4 * 256);
+        if (status == HFF_OK) *accuracy = measure(&p, &data->split[split]);
     }
     free(memory);
     free(p.order);

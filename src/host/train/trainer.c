@@ -101,7 +101,7 @@ static hff_status resume(struct trainer *t)
     double until = t->setup.run.until_accuracy;
     if (until > 0 && t->marks.reached >= until) t->stop_early = 1; /* it was done, but for the last files */
     log_info("going on from %s", newest);
-    return HFF_OK;
+    return checkpoint_prune(&t->setup, t->folder.path, &t->marks);
 }
 
 static hff_status save(struct trainer *t)

@@ -431,7 +431,7 @@ hff_status train_run(const struct train_request *request, FILE *out)
     struct trainer trainer = {.request = request, .folder = {.lock = -1}};
     hff_status status = run(&trainer, out);
     progress_clear(trainer.progress);
-    if (trainer.loader) { /* it was training; the loader's threads record too, so they end first */
+    if (trainer.track) { /* it was training; the loader's threads record too, so they end first */
         loader_close(trainer.loader);
         trainer.loader = NULL;
         status = timeline_end(trainer.trace, request->trace, status);

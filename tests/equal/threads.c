@@ -64,6 +64,26 @@ static void cnn_bf16(void **state)
     same_for_all_threads(SMALL_CNN, "run.dtype=bf16");
 }
 
+static void ff(void **state)
+{
+    (void)state;
+    same_for_all_threads(SMALL_FF_HARD, "run.dtype=f32");
+}
+
+static void ff_cnn(void **state)
+{
+    (void)state;
+    same_for_all_threads(SMALL_FF_CNN, "objective.ff.negatives=hard");
+}
+
+static void ff_bf16(void **state)
+{
+    (void)state;
+    small_net_needs("cpu", DTYPE_BF16);
+    same_for_all_threads(SMALL_FF_HARD, "run.dtype=bf16");
+    same_for_all_threads(SMALL_FF_CNN, "run.dtype=bf16");
+}
+
 /* The same seed gives the same start; another one does not. */
 static void seeds(void **state)
 {
@@ -86,7 +106,8 @@ static void seeds(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(mlp_bf16),
-                                       cmocka_unit_test(cnn_bf16), cmocka_unit_test(seeds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp),      cmocka_unit_test(cnn),  cmocka_unit_test(mlp_bf16),
+                                       cmocka_unit_test(cnn_bf16), cmocka_unit_test(ff),   cmocka_unit_test(ff_cnn),
+                                       cmocka_unit_test(ff_bf16),  cmocka_unit_test(seeds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,12 +31,17 @@ static unsigned char *stage_bytes(const char *text, const char *set, int stage, 
 static void later_losses_leave_earlier_stages_alone(void **state)
 {
     (void)state;
-    static const char *const texts[] = {SMALL_MLP, SMALL_CNN};
-    for (int t = 0; t < 2; t++)
+    static const struct {
+        const char *text, *set;
+    } nets[] = {{SMALL_MLP, "net.stages[1].objective={margin: 0.3}"},
+                {SMALL_CNN, "net.stages[1].objective={margin: 0.3}"},
+                {SMALL_FF, "net.stages[1].objective={ff: {theta: 10}}"},
+                {SMALL_FF_CNN, "net.stages[1].objective={ff: {theta: 0.2}}"}};
+    for (size_t t = 0; t < sizeof nets / sizeof nets[0]; t++)
         for (int stage = 1; stage <= 3; stage++) {
             size_t n, m;
-            unsigned char *plain = stage_bytes(texts[t], NULL, stage, &n);
-            unsigned char *changed = stage_bytes(texts[t], "net.stages[1].objective={margin: 0.3}", stage, &m);
+            unsigned char *plain = stage_bytes(nets[t].text, NULL, stage, &n);
+            unsigned char *changed = stage_bytes(nets[t].text, nets[t].set, stage, &m);
             assert_int_equal(n, m);
             assert_true(n > 0);
             if (stage == 1)
@@ -48,13 +53,26 @@ static void later_losses_leave_earlier_stages_alone(void **state)
         }
 }
 
+/* Hard negatives come from what the whole net says, and reach a stage through its labels alone. */
+static void hard_negatives_look_at_the_whole_net(void **state)
+{
+    (void)state;
+    size_t n, m;
+    unsigned char *plain = stage_bytes(SMALL_FF_HARD, NULL, 1, &n);
+    unsigned char *changed = stage_bytes(SMALL_FF_HARD, "net.stages[1].objective={ff: {theta: 10}}", 1, &m);
+    assert_int_equal(n, m);
+    assert_memory_not_equal(plain, changed, n);
+    free(plain);
+    free(changed);
+}
+
 /* A stage's first layer computes no input gradient: one data-gradient op fewer than weight-gradient ops in the body,
  * and none writes the input's shape. */
 static void no_input_gradient(void **state)
 {
     (void)state;
-    static const char *const texts[] = {SMALL_MLP, SMALL_CNN};
-    for (int t = 0; t < 2; t++) {
+    static const char *const texts[] = {SMALL_MLP, SMALL_CNN, SMALL_FF, SMALL_FF_CNN};
+    for (int t = 0; t < 4; t++) {
         struct small_net *net = small_net_open(texts[t], NULL, 0, 1, DTYPE_F32, 3);
         for (int s = 0; s < net->setup.engine->stages; s++) {
             const struct program *program = net->setup.engine->stage[s].program;
@@ -91,6 +109,7 @@ static void stages_behind_do_not_matter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(later_losses_leave_earlier_stages_alone),
+                                       cmocka_unit_test(hard_negatives_look_at_the_whole_net),
                                        cmocka_unit_test(no_input_gradient),
                                        cmocka_unit_test(stages_behind_do_not_matter)};
     return cmocka_run_group_tests(tests, NULL, NULL);

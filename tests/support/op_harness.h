@@ -26,6 +26,7 @@ struct op_case {
     struct op_desc desc;
     int data;      /* enum op_data, joined */
     double scale;  /* hff: exp(log_scale); 0: 16 */
+    int64_t pass;  /* TICK_PASS */
     uint64_t seed; /* 0: from the description */
 };
 

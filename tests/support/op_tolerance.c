@@ -94,6 +94,15 @@ static double pool_terms(const struct op_desc *d)
     return kernel * kernel;
 }
 
+/* Goodness is a sum of squares in f64, so that only what is written is rounded; the figures of an evaluation are made of
+ * scores that were rounded, as large as a row is long. A slope far from theta comes near the smallest numbers. */
+static struct op_room goodness_room(const struct op_desc *d, int arg)
+{
+    if (d->arg[arg].dtype == DTYPE_F32) return (struct op_room){.absolute = 1e-36, .relative = 4 * FLT_EPSILON};
+    if (d->kind == OP_GOODNESS) return (struct op_room){.absolute = 1e-9, .relative = 1e-12};
+    return room(4 * (double)tensor_count(&d->arg[0]), 4);
+}
+
 static struct op_room f32_room(const struct op_case *c, const struct op_values *in, const struct op_values *truth,
                                int arg)
 {
@@ -123,6 +132,13 @@ static struct op_room f32_room(const struct op_case *c, const struct op_values *
     case OP_UNIT: return room(0, 4 + sqrt((double)tensor_row(&d->arg[0])));
     case OP_HFF:
     case OP_HFF_EVAL: return hff_room(c, in, arg);
+    case OP_NEGATIVES: break;
+    case OP_OVERLAY: return room(0, 1);
+    case OP_COLUMNS: return room(4, 2);
+    case OP_SPREAD: return room(0, 1);
+    case OP_GOODNESS:
+    case OP_GOODNESS_EVAL: return goodness_room(d, arg);
+    case OP_READOUT: return room(16 * (arg == 5 ? (double)d->arg[0].dim[0] : 1), 4);
     case OP_GRAD_NORM: return (struct op_room){.relative = 1e-12}; /* fp64 */
     case OP_ADAMW:
     case OP_SGD: return room(4, 4);

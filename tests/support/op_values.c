@@ -126,6 +126,33 @@ static void fill_place(const struct op_case *c, struct op_values *v, struct rng 
         v->arg[0][i] = rng_below(rng, (uint32_t)places);
 }
 
+static int ff_classes(const struct op_desc *d)
+{
+    if (d->kind == OP_NEGATIVES) return d->attr.negatives.classes;
+    if (d->kind == OP_OVERLAY) return d->attr.overlay.classes;
+    return (int)d->arg[d->kind == OP_GOODNESS_EVAL ? 4 : 0].dim[1];
+}
+
+/* Labels, weights and the tick, which have the same names in all ops of FF. */
+static void fill_ff(const struct op_case *c, struct op_values *v, struct rng *rng)
+{
+    const struct op_desc *d = &c->desc;
+    uint32_t classes = (uint32_t)ff_classes(d);
+    for (int a = 0; a < op_table[d->kind].args; a++) {
+        const char *name = op_table[d->kind].arg[a].name;
+        int64_t n = tensor_count(&d->arg[a]);
+        if (!v->arg[a] || !(op_table[d->kind].arg[a].access & ARG_IN)) continue;
+        if (strcmp(name, "tick") == 0) memcpy(v->arg[a], (double[TICKS]){17, (double)c->pass}, sizeof(double[TICKS]));
+        for (int64_t i = 0; i < n && d->arg[a].dtype == DTYPE_I32; i++) v->arg[a][i] = rng_below(rng, classes);
+        for (int64_t i = 0; i < n && strcmp(name, "weight") == 0; i++) v->arg[a][i] = 1;
+    }
+    int y = 1, weight = 2; /* of goodness_eval and readout */
+    for (int64_t b = 2; c->data & DATA_PADDING && b < d->arg[y].dim[0]; b += 3) {
+        v->arg[weight][b] = 0;
+        v->arg[y][b] = 1 << 30;
+    }
+}
+
 static void fill_special(const struct op_case *c, struct op_values *v, struct rng *rng)
 {
     switch (c->desc.kind) {
@@ -135,6 +162,11 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     case OP_POOL_BACK: fill_place(c, v, rng); return;
     case OP_HFF:
     case OP_HFF_EVAL: fill_hff(c, v, rng); return;
+    case OP_NEGATIVES:
+    case OP_OVERLAY:
+    case OP_COLUMNS:
+    case OP_GOODNESS_EVAL:
+    case OP_READOUT: fill_ff(c, v, rng); return;
     case OP_GRAD_NORM:
     case OP_ADAMW:
     case OP_SGD:
@@ -153,6 +185,8 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     case OP_APOOL:
     case OP_APOOL_BACK:
     case OP_UNIT:
+    case OP_SPREAD:
+    case OP_GOODNESS:
     case OP_KINDS: return;
     }
 }

@@ -41,6 +41,21 @@ struct small_net {
     "{channels: 18}}]}\n"                                                                                              \
     "objective: {prototypes: {per_class: 2}, learn_scale: true, head: {aux: 24, aux_act: relu, grid: 2}}\n"
 
+#define SMALL_FF                                                                                                       \
+    "run: {batch: 24, slices: 4, backend: cpu}\n"                                                                      \
+    "net: {stages: [{linear: {units: 40}}, {linear: {units: 33}}, {linear: {units: 20}}]}\n"                           \
+    "objective: {kind: ff}\n"
+#define SMALL_FF_HARD                                                                                                  \
+    "run: {batch: 24, slices: 4, backend: cpu}\n"                                                                      \
+    "net: {stages: [{linear: {units: 40}}, {linear: {units: 33}}, {linear: {units: 20}}]}\n"                           \
+    "objective: {kind: ff, ff: {negatives: hard, hard_after: 0}}\n"                                                    \
+    "optimizer: {lr: 0.05}\n"
+#define SMALL_FF_CNN                                                                                                   \
+    "run: {batch: 24, slices: 4, backend: cpu}\n"                                                                      \
+    "net: {stages: [{conv: {channels: 16, norm: none, pool: {max: 2}}}, {conv: {channels: 20, norm: none, stride: "    \
+    "2}}, {conv: {channels: 18, norm: none}}]}\n"                                                                      \
+    "objective: {kind: ff, ff: {overlay: planes, goodness: mean}, head: {grid: 2}}\n"
+
 /* Skips the test where a backend does not compute in a type. */
 static inline void small_net_needs(const char *name, enum dtype dtype)
 {
@@ -60,7 +75,9 @@ static inline struct small_net *small_net_open(const char *text, const char *con
     assert_non_null(net);
     SMALL_OK(config_parse(&net->setup.config, config_tables, "test", text, sets, set_count));
     SMALL_OK(setup_options(&net->setup));
-    SMALL_OK(net_build(&net->setup.net, config_at(config_root(net->setup.config), "net"), &input));
+    struct shape first = input;
+    SMALL_OK(objective_input(net->setup.config, 5, &first));
+    SMALL_OK(net_build(&net->setup.net, config_at(config_root(net->setup.config), "net"), &first));
     SMALL_OK(backend_open(net->setup.run.backend, threads, &net->setup.backend));
     struct engine_options options = {.config = net->setup.config,
                                      .net = net->setup.net,
@@ -70,7 +87,10 @@ static inline struct small_net *small_net_open(const char *text, const char *con
                                      .classes = 5,
                                      .batch = net->setup.run.batch,
                                      .slices = net->setup.run.slices,
-                                     .total_steps = 20};
+                                     .total_steps = 20,
+                                     .epoch_steps = 4,
+                                     .image = input,
+                                     .white = 2.5};
     SMALL_OK(engine_open(&net->setup.engine, &options));
     SMALL_OK(engine_bind(net->setup.engine));
     SMALL_OK(engine_init(net->setup.engine, seed));

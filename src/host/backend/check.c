@@ -101,17 +101,85 @@ static hff_status check_hff(const struct op_desc *desc, const struct sizes *size
     return HFF_OK;
 }
 
+/* Label rows: a whole number of them for each sample, of the size that the label's kind asks for. */
+static hff_status check_overlay(const struct op_desc *desc, const struct sizes *sizes)
+{
+    int64_t rows = desc->arg[4].dim[0], width = tensor_row(&desc->arg[4]), classes = desc->attr.overlay.classes;
+    int64_t area = desc->attr.overlay.area, more = 0, room = width;
+    if (desc->attr.overlay.kind == OVERLAY_PLANE) more = room = area;
+    if (desc->attr.overlay.kind == OVERLAY_PLANES) more = room = classes * area;
+    if (classes < 1 || area < 1 || room < classes || width < more)
+        return bad_arg(desc, 4, "has no room for the classes");
+    if (desc->arg[0].rank == 0) return HFF_OK;
+    if (sizes->letter['I'] + more != width) return bad_arg(desc, 4, "has not the elements of an image and its label");
+    return rows % sizes->letter['B'] == 0 ? HFF_OK
+                                          : bad_arg(desc, 4, "has not the same number of rows for each sample");
+}
+
+static hff_status check_columns(const struct op_desc *desc, const struct sizes *sizes)
+{
+    int64_t first = desc->attr.columns.first, span = desc->attr.columns.span, classes = desc->attr.columns.classes;
+    if (first >= 0 && span >= 1 && classes >= 1 && first + span * classes <= sizes->letter['I']) return HFF_OK;
+    return bad_arg(desc, 0, "has not the columns of all classes");
+}
+
+static hff_status check_negatives(const struct op_desc *desc, const struct sizes *sizes)
+{
+    int64_t classes = desc->attr.negatives.classes, scores = sizes->letter['C'];
+    if (classes < 2) return bad_arg(desc, 0, "has no wrong class to draw");
+    if (scores != 0 && scores != classes) return bad_arg(desc, 2, "has not a score for each class");
+    return sizes->letter['E'] == 2 * sizes->letter['B'] ? HFF_OK : bad_arg(desc, 3, "has not two rows for each sample");
+}
+
+static hff_status check_spread(const struct op_desc *desc, const struct sizes *sizes)
+{
+    if (sizes->letter['E'] == sizes->letter['B'] * sizes->letter['R']) return HFF_OK;
+    return bad_arg(desc, 2, "has not a row for each pair");
+}
+
+static hff_status check_goodness(const struct op_desc *desc, const struct sizes *sizes)
+{
+    if (sizes->letter['B'] / desc->slices % 2 == 0 && desc->attr.goodness.global_batch * 2 >= sizes->letter['B'])
+        return HFF_OK;
+    return bad_arg(desc, 0, "has not whole pairs in every slice");
+}
+
+static hff_status check_goodness_eval(const struct op_desc *desc, const struct sizes *sizes)
+{
+    if (sizes->letter['E'] % sizes->letter['B'] == 0) return HFF_OK;
+    return bad_arg(desc, 0, "has not the same number of rows for each sample");
+}
+
+static hff_status check_readout(const struct op_desc *desc, const struct sizes *sizes)
+{
+    if (desc->attr.readout.global_batch >= sizes->letter['B']) return HFF_OK;
+    return bad_arg(desc, 0, "is larger than global_batch");
+}
+
 typedef hff_status (*attr_check)(const struct op_desc *desc, const struct sizes *sizes);
 
 static const attr_check attr_checks[OP_KINDS] = {
-    [OP_CONV] = check_conv,      [OP_CONV_DATA] = check_conv, [OP_CONV_WEIGHT] = check_conv, [OP_POOL] = check_pool,
-    [OP_POOL_BACK] = check_pool, [OP_HFF] = check_hff,        [OP_HFF_EVAL] = check_hff,
+    [OP_CONV] = check_conv,
+    [OP_CONV_DATA] = check_conv,
+    [OP_CONV_WEIGHT] = check_conv,
+    [OP_POOL] = check_pool,
+    [OP_POOL_BACK] = check_pool,
+    [OP_HFF] = check_hff,
+    [OP_HFF_EVAL] = check_hff,
+    [OP_NEGATIVES] = check_negatives,
+    [OP_OVERLAY] = check_overlay,
+    [OP_COLUMNS] = check_columns,
+    [OP_SPREAD] = check_spread,
+    [OP_GOODNESS] = check_goodness,
+    [OP_GOODNESS_EVAL] = check_goodness_eval,
+    [OP_READOUT] = check_readout,
 };
 
 hff_status op_check(const struct op_desc *desc)
 {
     const struct op_info *info = &op_table[desc->kind];
-    struct sizes sizes = {.letter = {['M'] = METRICS, ['Y'] = HYPERS, ['N'] = NORMS, ['1'] = 1}, .real = -1, .act = -1};
+    struct sizes sizes = {
+        .letter = {['M'] = METRICS, ['Y'] = HYPERS, ['N'] = NORMS, ['T'] = TICKS, ['1'] = 1}, .real = -1, .act = -1};
     for (int i = 0; i < info->args; i++) {
         if (desc->arg[i].rank == 0) {
             if (!(info->arg[i].access & ARG_OPTIONAL)) return bad_arg(desc, i, "is missing");

@@ -60,6 +60,7 @@ static double hff_eval_flops(const struct op_desc *desc)
 #define A(name, access, dims) {name, access, ARG_ACT, dims}
 #define F64(name, access, dims) {name, access, DTYPE_F64, dims}
 #define NORM {"norm", IN, DTYPE_F64, "N"}
+#define TICK(access) {"tick", access, DTYPE_I64, "T"}
 #define HYPER {"hyper", IN, DTYPE_F64, "Y"}
 
 const struct op_info op_table[OP_KINDS] = {
@@ -102,6 +103,20 @@ const struct op_info op_table[OP_KINDS] = {
     [OP_HFF_EVAL] = {"hff_eval", 1, 7,
         {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
          {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), F64("metrics", BOTH, "M")}, hff_eval_flops},
+    [OP_NEGATIVES] = {"negatives", 0, 4,
+        {{"y", IN, DTYPE_I32, "B"}, TICK(IN), R("score", IN | MAYBE, "BC"), {"labels", OUT, DTYPE_I32, "E"}}, NULL},
+    [OP_OVERLAY] = {"overlay", 0, 5,
+        {R("x", IN | MAYBE, "BI"), R("on", IN, "1"), {"labels", IN | MAYBE, DTYPE_I32, "E"}, TICK(IN | MAYBE),
+         R("y", OUT, "E*")}, NULL},
+    [OP_COLUMNS] = {"columns", 0, 4, {R("w", IN, "OI"), R("on", IN, "1"), TICK(IN), A("t", OUT, "RO")}, NULL},
+    [OP_SPREAD] = {"spread", 0, 3, {A("x", IN, "B*"), A("t", IN, "R*"), A("y", OUT, "E*")}, NULL},
+    [OP_GOODNESS] = {"goodness", 1, 3, {A("h", IN, "B*"), A("dh", OUT, "B*"), F64("metrics", BOTH, "M")}, NULL},
+    [OP_GOODNESS_EVAL] = {"goodness_eval", 1, 6,
+        {A("h", IN, "E*"), {"y", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, TICK(IN), R("scores", BOTH, "BC"),
+         F64("metrics", BOTH, "M")}, NULL},
+    [OP_READOUT] = {"readout", 1, 6,
+        {R("logits", IN, "BC"), {"y", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, R("total", BOTH | MAYBE, "BC"),
+         R("dlogits", OUT | MAYBE, "BC"), F64("metrics", BOTH | MAYBE, "M")}, NULL},
     [OP_GRAD_NORM] = {"grad_norm", 0, 8,
         {R("g0", IN | MAYBE, "?"), R("g1", IN | MAYBE, "?"), R("g2", IN | MAYBE, "?"), R("g3", IN | MAYBE, "?"),
          R("g4", IN | MAYBE, "?"), R("g5", IN | MAYBE, "?"), HYPER, F64("norm", BOTH, "N")}, NULL},
@@ -160,6 +175,30 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
     case OP_HFF_EVAL:
         snprintf(out, size, ", %s", d->attr.hff.loss == HFF_LOSS_SOFTMAX ? "softmax" : "pairwise");
         return;
+    case OP_NEGATIVES:
+        snprintf(out, size, ", %d classes, seed %llu, scores from step %lld", d->attr.negatives.classes,
+                 (unsigned long long)d->attr.negatives.seed, (long long)d->attr.negatives.from);
+        return;
+    case OP_OVERLAY:
+        snprintf(out, size, ", %s, %d classes, area %lld, rest %g",
+                 d->attr.overlay.kind == OVERLAY_PIXELS  ? "pixels"
+                 : d->attr.overlay.kind == OVERLAY_PLANE ? "plane"
+                                                         : "planes",
+                 d->attr.overlay.classes, (long long)d->attr.overlay.area, d->attr.overlay.rest);
+        return;
+    case OP_COLUMNS:
+        snprintf(out, size, ", %d classes, first %lld span %lld", d->attr.columns.classes,
+                 (long long)d->attr.columns.first, (long long)d->attr.columns.span);
+        return;
+    case OP_GOODNESS:
+        snprintf(out, size, ", %s theta %g alpha %g global_batch %lld", d->attr.goodness.mean ? "mean" : "sum",
+                 d->attr.goodness.theta, d->attr.goodness.alpha, (long long)d->attr.goodness.global_batch);
+        return;
+    case OP_GOODNESS_EVAL: snprintf(out, size, ", %s", d->attr.goodness.mean ? "mean" : "sum"); return;
+    case OP_READOUT:
+        snprintf(out, size, ", %s global_batch %lld", d->attr.readout.first ? "first" : "added",
+                 (long long)d->attr.readout.global_batch);
+        return;
     case OP_GRAD_NORM: snprintf(out, size, ", clip %g", d->attr.grad_norm.clip); return;
     case OP_ADAMW:
         snprintf(out, size, ", lr_factor %g decay %g beta1 %g beta2 %g eps %g", d->attr.adamw.lr_factor,
@@ -177,6 +216,7 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
     case OP_APOOL:
     case OP_APOOL_BACK:
     case OP_UNIT:
+    case OP_SPREAD:
     case OP_RETRACT:
     case OP_KINDS: break;
     }

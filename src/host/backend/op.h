@@ -46,6 +46,31 @@
  * hff_eval        e, p, log_scale, y1, weight (B) f32, scores (B,C), metrics in/out
  *                 scores and loss without margin and smoothing; a sample's figures count weight times, those of
  *                 weight 0 (padding) nowhere, whatever their e and label; sliced, as hff
+ *
+ * FF (METHOD.md section 2). A label is written into an image: overlay pixels puts one value a class over the first C
+ * values of the row, plane behind the row into the first C values of one more plane, planes as C more planes of one
+ * value each.
+ * negatives       y (B) i32, tick (TICKS) i64, score? (B,C), labels (2 B) i32 out
+ *                 labels[2 b] = y[b], labels[2 b + 1] a wrong class drawn by Philox from (attr.seed, step, b): each as
+ *                 likely as the others, or, from step attr.from on where there are scores, in proportion to exp(score)
+ * overlay         x? (B,I), on (1), labels? (E) i32, tick? (TICKS) i64, y (E,...)
+ *                 row e is sample e / R (R = E / B; without x: zeros, R = E) with class labels[e], or else
+ *                 tick[PASS] R + e % R: that class's value is on, the others' on attr.rest; no class where it is beyond
+ *                 the last one, or where there are neither labels nor tick
+ * columns         w (O,I), on (1), tick (TICKS) i64, t (R,O)
+ *                 what a label adds to a linear layer's output: t[r] = on times the sum over w's columns of class
+ *                 tick[PASS] R + r: attr.span columns each, class 0's from attr.first on; 0 beyond the last class
+ * spread          x (B,...), t (R,...), y (B R,...)                         y[b R + r] = x[b] + t[r]
+ * goodness        h (B,...), dh, metrics (METRICS) f64 in/out               sliced; rows 2 i and 2 i + 1 are a sample's
+ *                 positive and negative; g = sum or mean of h^2; loss, a mean over attr.global_batch pairs:
+ *                 softplus(theta - g_pos) + softplus(g_neg - theta), or with alpha > 0 softplus(-alpha (g_pos - g_neg))
+ *                 (SymBa, arXiv 2303.08418). metrics: pairs, loss, g_pos > g_neg, g_pos, g_neg, ||h_pos||, dead
+ * goodness_eval   h (E,...), y (B) i32, weight (B) f32, tick (TICKS) i64, scores (B,C) in/out, metrics in/out
+ *                 g of row b R + r (R = E / B) into scores[b][tick[PASS] R + r]; with the last class also the metrics of
+ *                 softmax over the scores, OWN and OTHER being goodness; sliced
+ * readout         logits (B,C), y (B) i32, weight (B) f32, total? (B,C) in/out, dlogits? (B,C), metrics? in/out
+ *                 linear softmax read-out: total becomes (attr.first) or grows by log softmax; dlogits is the gradient
+ *                 of the mean cross-entropy over attr.global_batch samples; sliced
  * grad_norm       g0..g5? (n0..n5), hyper (HYPERS) f64, norm (NORMS) f64 out
  *                 norms of the gradient groups: g0..g1 body, g2..g5 head, in fp64; the clipping factor; whether all is
  *                 finite. Any of g0..g5 may be absent
@@ -88,6 +113,13 @@ enum op_kind {
     OP_UNIT,
     OP_HFF,
     OP_HFF_EVAL,
+    OP_NEGATIVES,
+    OP_OVERLAY,
+    OP_COLUMNS,
+    OP_SPREAD,
+    OP_GOODNESS,
+    OP_GOODNESS_EVAL,
+    OP_READOUT,
     OP_GRAD_NORM,
     OP_ADAMW,
     OP_SGD,
@@ -99,6 +131,10 @@ enum op_kind {
 enum { OP_ARGS = 12 };
 
 enum pool_kind { POOL_MAX, POOL_AVERAGE };
+/* What the engine sets before a step or a pass of an evaluation, in i64. */
+enum tick { TICK_STEP /* of training, from 1 */, TICK_PASS /* of an evaluation, from 0 */, TICKS = 2 };
+
+enum overlay { OVERLAY_PIXELS, OVERLAY_PLANE, OVERLAY_PLANES };
 enum hff_loss { HFF_LOSS_SOFTMAX, HFF_LOSS_PAIRWISE };
 
 /* What hff and hff_eval add up, in f64: sums over samples, divided by METRIC_SAMPLES when they are read. */
@@ -147,6 +183,30 @@ struct op_desc {
             double margin, smoothing;
         } hff;
         struct {
+            uint64_t seed;
+            int64_t from;
+            int classes;
+        } negatives;
+        struct {
+            enum overlay kind;
+            int classes;
+            int64_t area; /* H W of the image: a plane's values */
+            double rest;
+        } overlay;
+        struct {
+            int classes;
+            int64_t first, span;
+        } columns;
+        struct {
+            int mean; /* of h^2, else its sum */
+            double theta, alpha;
+            int64_t global_batch;
+        } goodness; /* goodness_eval: mean only */
+        struct {
+            int first;
+            int64_t global_batch;
+        } readout;
+        struct {
             double clip;
         } grad_norm; /* 0: no clipping */
         struct {
@@ -182,7 +242,7 @@ struct op_info {
         int access;
         int dtype;        /* an enum dtype or a class of them */
         const char *dims; /* a letter each: the same letter is the same size in all arguments (B batch, W: C K; M, Y, N:
-                           * METRICS, HYPERS, NORMS; 1: one); a final *: any more dimensions, the same number of
+                           * METRICS, HYPERS, NORMS; T: TICKS; 1: one); a final *: any more dimensions, the same number of
                            * elements in all of them; ?: any shape */
     } arg[OP_ARGS];
     double (*flops)(const struct op_desc *desc); /* NULL: memory-bound, counted as 0 */

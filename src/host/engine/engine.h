@@ -20,6 +20,9 @@ struct engine_options {
     enum dtype act;  /* of activations: real, or bf16 beside f32 */
     int classes, batch, slices;
     int64_t total_steps; /* of the whole run, for schedules; 0 when it will only evaluate */
+    int64_t epoch_steps; /* of one epoch, likewise */
+    struct shape image;  /* of the host's images, (channels, height, width); rank 0: stage 1's input */
+    double white;        /* what a white pixel is after normalisation */
 };
 
 /* One stage as the engine runs it; to read. */
@@ -28,10 +31,13 @@ struct stage_run {
     const struct objective *objective;
     struct program *program;
     struct schedule schedule;
-    int64_t step;      /* training steps done */
-    int64_t embedding; /* D */
-    int per_class;     /* prototypes of a class, 0: none */
-    int input, y1, y2, weight, hyper, norm, scores_eval, features_eval, metrics, metrics_eval, wins,
+    int64_t step;                    /* training steps done */
+    int64_t embedding;               /* D */
+    int per_class;                   /* prototypes of a class, 0: none */
+    int64_t rows, rows_eval, passes; /* of a training step; of a pass of an evaluation; its passes */
+    int sum_from;                    /* first stage of rule sum where predict.from is auto; 0: the rule's own */
+    const char *own, *other;         /* what these metrics are called */
+    int input, y1, y2, weight, tick, hyper, norm, scores_eval, features_eval, metrics, metrics_eval, wins,
         prototypes;      /* values */
     struct track *track; /* of the timeline; NULL: none */
     double seconds[SECTIONS];

@@ -20,14 +20,14 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     run->stage = stage;
     run->input = graph_value(&graph, ROLE_INPUT, shape_tensor(&graph, &stage->in), "input");
     if (index == 0) { /* the host's batch */
-        graph.value[run->input].tensor.block = PROGRAM_KEEP_PLAIN;
+        graph.value[run->input].tensor.block = VALUE_KEEP_PLAIN;
         graph.value[run->input].tensor.dtype = options->real;
     }
     run->y1 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y1");
     run->y2 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y2");
     run->weight = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_F32, options->batch), "weight");
+    run->tick = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I64, TICKS), "tick");
     stage_params(&graph, stage);
-    int last = index == engine->stages - 1, passed;
     struct head head = {.graph = &graph,
                         .stage = stage->number,
                         .classes = options->classes,
@@ -36,12 +36,19 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
                         .y1 = run->y1,
                         .y2 = run->y2,
                         .weight = run->weight,
+                        .tick = run->tick,
+                        .body = stage,
+                        .stages = engine->stages,
+                        .root = root,
+                        .batch = options->batch,
+                        .image = options->image,
+                        .white = options->white,
+                        .epoch_steps = options->epoch_steps,
+                        .input = run->input,
                         .features_eval = -1,
                         .wins = -1,
                         .prototypes = -1};
     head.config = config_overlay(options->config, config_at(root, "objective"), stage->objective);
-    head.h = stage_forward(&graph, stage, run->input, SECTION_FORWARD, last, &passed);
-    head.h_eval = stage_forward(&graph, stage, run->input, SECTION_EVAL, last, &passed);
     run->objective = objective_find(head.config);
     hff_status status = run->objective->build(&head);
     if (status == HFF_OK) {
@@ -62,10 +69,30 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     run->wins = head.wins;
     run->prototypes = head.prototypes;
     run->embedding = head.embedding;
+    run->rows = head.rows ? head.rows : options->batch;
+    run->rows_eval = head.rows_eval ? head.rows_eval : options->batch;
+    run->passes = head.passes ? head.passes : 1;
+    run->sum_from = head.sum_from;
+    run->own = head.own;
+    run->other = head.other;
     run->per_class = head.prototypes < 0 ? 0 : (int)graph.value[head.prototypes].tensor.dim[1];
     for (int s = 0; s < SECTIONS; s++) run->flops[s] = graph_flops(&graph, (enum section)s);
     status = program_build(&run->program, &graph, options->backend, options->slices);
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d (%s)", stage->number, stage->name);
+}
+
+/* Stages hand on whole batches: all must see the same rows in each of their sections. */
+static hff_status check_rows(const struct engine *engine, int index)
+{
+    const struct stage_run *first = &engine->stage[0], *run = &engine->stage[index];
+    if (run->rows == first->rows && run->rows_eval == first->rows_eval && run->passes == first->passes &&
+        !run->program->count[SECTION_PREVIEW] == !first->program->count[SECTION_PREVIEW])
+        return HFF_OK;
+    return fail(HFF_E_CONFIG,
+                "stage %d's objective %s takes its batches in another way than stage 1's %s (%lld rows of %d samples "
+                "to train, not %lld; %lld passes to predict, not %lld); use the same one in all stages",
+                index + 1, run->objective->name, first->objective->name, (long long)run->rows, engine->batch,
+                (long long)first->rows, (long long)run->passes, (long long)first->passes);
 }
 
 /* A batch of activations stays far from overflow (a sample has at most 2^31 elements). */
@@ -111,11 +138,14 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
                               .batch = options->batch,
                               .slices = options->slices,
                               .stages = options->net->count};
-    engine->sample = shape_count(&options->net->stage[0].in);
+    engine->sample = shape_count(options->image.rank ? &options->image : &options->net->stage[0].in);
     hff_status status = check_sizes(options);
     engine->stage = calloc((size_t)engine->stages, sizeof *engine->stage);
     if (status == HFF_OK && !engine->stage) status = fail(HFF_E_MEMORY, "no memory for %d stages", engine->stages);
-    for (int i = 0; status == HFF_OK && i < engine->stages; i++) status = build_stage(engine, options, i);
+    for (int i = 0; status == HFF_OK && i < engine->stages; i++) {
+        status = build_stage(engine, options, i);
+        if (status == HFF_OK) status = check_rows(engine, i);
+    }
     if (status == HFF_OK) {
         size_arenas(engine);
         status = engine->backend->api->stream_create(engine->backend, &engine->stream);

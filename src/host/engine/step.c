@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What all stages read at the same place of their batch. */
 static hff_status put(struct engine *engine, int value, const void *data, size_t bytes)
 {
     return engine->backend->api->copy_in(engine->stream, program_address(engine->stage[0].program, value), data, bytes);
@@ -27,6 +28,12 @@ static hff_status put_batch(struct engine *engine, const struct batch *batch)
     TRY(put(engine, first->y1, batch->y1, labels));
     TRY(put(engine, first->y2, batch->y2, labels));
     return put(engine, first->weight, batch->weight, (size_t)engine->batch * sizeof(float));
+}
+
+static hff_status put_tick(struct engine *engine, int64_t step, int64_t pass)
+{
+    int64_t tick[TICKS] = {[TICK_STEP] = step, [TICK_PASS] = pass};
+    return put(engine, engine->stage[0].tick, tick, sizeof tick);
 }
 
 static hff_status run_section(struct engine *engine, int stage, enum section section)
@@ -69,6 +76,9 @@ void engine_trace(struct engine *engine, struct trace *trace)
 hff_status engine_step(struct engine *engine, const struct batch *batch)
 {
     TRY(put_batch(engine, batch));
+    TRY(put_tick(engine, engine->stage[0].step + 1, 0));
+    for (int i = 0; i < engine->stages; i++)
+        if (engine->stage[i].program->count[SECTION_PREVIEW]) TRY(run_section(engine, i, SECTION_PREVIEW));
     for (int i = 0; i < engine->stages; i++) TRY(step_stage(engine, i));
     return HFF_OK;
 }
@@ -106,12 +116,16 @@ hff_status engine_evaluate_features(struct engine *engine, const struct batch *b
 {
     size_t count = (size_t)engine->batch * (size_t)engine->classes;
     TRY(put_batch(engine, batch));
-    for (int i = 0; i < engine->stages; i++) {
-        TRY(run_section(engine, i, SECTION_EVAL));
-        if (features) TRY(get_features(engine, i, features[i]));
-        if (scores)
-            TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, count, scores + (size_t)i * count));
+    int64_t passes = engine->stage[0].passes;
+    for (int64_t pass = 0; pass < passes; pass++) {
+        TRY(put_tick(engine, 0, pass));
+        for (int i = 0; i < engine->stages; i++) {
+            TRY(run_section(engine, i, SECTION_EVAL));
+            if (features && pass == passes - 1) TRY(get_features(engine, i, features[i]));
+        }
     }
+    for (int i = 0; scores && i < engine->stages; i++)
+        TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, count, scores + (size_t)i * count));
     return engine->backend->api->stream_wait(engine->stream);
 }
 

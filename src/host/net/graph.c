@@ -8,7 +8,7 @@
 
 const char *section_name(enum section section)
 {
-    static const char *const names[SECTIONS] = {"forward", "head", "backward", "update", "eval"};
+    static const char *const names[SECTIONS] = {"forward", "head", "backward", "update", "eval", "preview"};
     return names[section];
 }
 

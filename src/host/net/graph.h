@@ -6,8 +6,17 @@
 #include "backend/op.h"
 #include "base/arena.h"
 
-/* A training step runs forward, head, backward, update; evaluation runs eval. */
-enum section { SECTION_FORWARD, SECTION_HEAD, SECTION_BACKWARD, SECTION_UPDATE, SECTION_EVAL, SECTIONS };
+/* A training step runs forward, head, backward, update; evaluation runs eval. Where an objective has a preview, all
+ * stages' run before the step, so that the first stage may learn from what the last one says of the same batch. */
+enum section {
+    SECTION_FORWARD,
+    SECTION_HEAD,
+    SECTION_BACKWARD,
+    SECTION_UPDATE,
+    SECTION_EVAL,
+    SECTION_PREVIEW,
+    SECTIONS
+};
 const char *section_name(enum section section);
 
 enum role {
@@ -15,6 +24,7 @@ enum role {
     ROLE_OUTPUT, /* what it passes on */
     ROLE_BATCH,  /* labels and weights, the same for every stage */
     ROLE_ACT,    /* lives inside a step */
+    ROLE_HELD,   /* lives from the preview to the end of the step, or through all passes of an evaluation */
     ROLE_PARAM,  /* in the model file; trained unless its group is GROUP_FROZEN */
     ROLE_STATE,  /* in the model file, changed by the forward pass (running statistics) */
     ROLE_GRAD,   /* of a parameter */
@@ -36,7 +46,17 @@ enum group {
     GROUP_FROZEN = GROUPS, /* never updated, no gradient */
 };
 
-enum init { INIT_ZERO, INIT_VALUE, INIT_HE_NORMAL, INIT_UNIT_ROWS, INIT_ORTHOGONAL };
+enum init {
+    INIT_ZERO,
+    INIT_VALUE,
+    INIT_HE_NORMAL,
+    INIT_FAN_NORMAL /* variance 1 / fan-in */,
+    INIT_UNIT_ROWS,
+    INIT_ORTHOGONAL
+};
+
+/* In a value's tensor.block: it lies plain whatever layout the backend likes (the host's batch). */
+enum { VALUE_KEEP_PLAIN = -1 };
 
 struct value {
     char name[56]; /* "conv.weight"; unique within the stage */
@@ -45,7 +65,7 @@ struct value {
     int whole_group;      /* stands for all of its group: rank 1 */
     struct tensor tensor; /* logical, LAYOUT_PLAIN */
     enum init init;       /* PARAM, STATE */
-    double init_value;    /* VALUE: the value; HE_NORMAL: the fan-in */
+    double init_value;    /* VALUE: the value; HE_NORMAL, FAN_NORMAL: the fan-in */
     int grad;             /* PARAM: its gradient's value, -1 when frozen */
 };
 
@@ -58,7 +78,7 @@ struct node {
 struct graph {
     enum dtype real; /* f32, or f64 on the reference backend: parameters, gradients, statistics, embeddings */
     enum dtype act;  /* of activations and their gradients: real, or bf16 beside f32 */
-    int64_t batch;   /* B */
+    int64_t batch;   /* rows of the activations that layers add now: B, or as an objective expands it */
     struct value *value;
     int values, value_room;
     struct node *node[SECTIONS];

@@ -17,6 +17,13 @@ static hff_status add_pool(struct head *head, int64_t side, const char *name)
     return add(head, pool);
 }
 
+void head_body(struct head *head)
+{
+    int passed, last = head->stage == head->stages;
+    head->h = stage_forward(head->graph, head->body, head->input, SECTION_FORWARD, last, &passed);
+    head->h_eval = stage_forward(head->graph, head->body, head->input, SECTION_EVAL, last, &passed);
+}
+
 hff_status head_embed(struct head *head)
 {
     head->embed.count = 0;

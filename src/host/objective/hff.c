@@ -23,6 +23,7 @@ hff_status hff_build(struct head *head)
             "stage %d: label smoothing has no meaning for the pairwise loss; set objective.smoothing to 0",
             head->stage);
 
+    head_body(head);
     TRY(head_embed(head));
     layers_params(graph, &head->embed);
     struct tensor shape = tensor_plain(graph->real, 3, (const int64_t[]){head->classes, per_class, head->embedding});

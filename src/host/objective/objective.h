@@ -20,8 +20,22 @@ struct head {
     struct shape shape;   /* of h */
     int64_t global_batch; /* samples over which the loss is a mean */
     int y1, y2, weight;   /* ROLE_BATCH */
-    int h, h_eval;        /* in: the body's output in training and in evaluation */
+    int tick;             /* (TICKS) i64, ROLE_BATCH: the step or the pass of an evaluation */
+    struct stage *body;
+    int stages;
+    const struct config_node *root; /* the whole config */
+    int64_t batch;                  /* samples of a step and of an evaluation */
+    struct shape image;             /* of the host's images */
+    double white;                   /* what a white pixel is after normalisation */
+    int64_t epoch_steps;            /* 0 when it will only evaluate */
+    int input;                      /* what the stage receives, B rows; stage 1: the host's images */
     /* out */
+    int h, h_eval; /* the body's output in training and in evaluation */
+    /* Rows of a training step, rows and passes of an evaluation: the same in all stages of a net. 0: a row for each
+     * sample, one pass. In pass p of an evaluation the stage fills its part of scores_eval. */
+    int64_t rows, rows_eval, passes;
+    int sum_from;              /* first stage of rule sum where predict.from is auto; 0: the rule's own */
+    const char *own, *other;   /* what METRIC_OWN and METRIC_OTHER are called in logs */
     struct layers embed;       /* from h to the embedding */
     int64_t embedding;         /* D */
     int dh;                    /* gradient of h */
@@ -40,16 +54,26 @@ struct objective {
 /* The objectives: word in configs, the function in objective/NAME.c, what it is for people. The first row begins
  * without a bar, the others with one: the words side by side are the config's choices. */
 #define OBJECTIVES(X)                                                                                                  \
-    X("", "hff", hff_build, "cosines to learned class prototypes, cross-entropy or pairwise loss (arXiv 2605.00082)")
+    X("", "hff", hff_build, "cosines to learned class prototypes, cross-entropy or pairwise loss (arXiv 2605.00082)")  \
+    X("|", "ff", ff_build, "the Forward-Forward algorithm: much activity for true labels, little for wrong ones")
 
 extern const struct objective objectives[]; /* ended by name NULL */
 
 /* The objective that the node asks for. */
 const struct objective *objective_find(const struct config_node *node);
 
+/* Adds the body to forward and eval, a row for each sample, and fills h and h_eval. Begins the build of an objective
+ * that has no reason to do otherwise. */
+void head_body(struct head *head);
+
+/* What the first stage receives for an image of shape *input, where the objective adds planes to it. */
+hff_status objective_input(const struct config *config, int classes, struct shape *input);
+
 /* head.* keys: pool, AuxConv, activation and grid of METHOD.md 1.1, as layers from h to a flat embedding; shared by
  * objectives. */
 hff_status head_embed(struct head *head);
+
+hff_status ff_input(const struct config_node *config, int classes, struct shape *input);
 
 #define DECLARE(bar, name, build, help) hff_status build(struct head *head);
 OBJECTIVES(DECLARE)

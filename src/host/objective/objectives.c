@@ -8,7 +8,7 @@
 const struct config_row objective_rows[] = {
     {"objective", CONFIG_MAP, "{}", 0, 0, NULL, "", "what each stage's loss is"},
     {"objective.kind", CONFIG_CHOICE, "hff", 0, 0, OBJECTIVES(WORD), "",
-     "hff: cross-entropy over cosines to class prototypes"},
+     "hff: cross-entropy over cosines to class prototypes; ff: goodness of images that bear a true or a wrong label"},
     {"objective.scale", CONFIG_REAL, "16", 1, 100, NULL, "", "factor on the cosines"},
     {"objective.learn_scale", CONFIG_BOOL, "false", 0, 0, NULL, "",
      "let each stage learn its scale (kept in [1, 100])"},
@@ -16,6 +16,22 @@ const struct config_row objective_rows[] = {
     {"objective.loss", CONFIG_CHOICE, "softmax", 0, 0, "softmax|pairwise", "",
      "softmax: cross-entropy; pairwise: softplus of each difference"},
     {"objective.smoothing", CONFIG_REAL, "0", 0, 0.9, NULL, "", "label smoothing (softmax loss only)"},
+    {"objective.ff", CONFIG_MAP, "{}", 0, 0, NULL, "", "what the objective ff asks for"},
+    {"objective.ff.overlay", CONFIG_CHOICE, "pixels", 0, 0, "pixels|plane|planes", "",
+     "where the label is written: over the first pixels, into those of one more plane, or as a constant plane a class"},
+    {"objective.ff.negatives", CONFIG_CHOICE, "uniform", 0, 0, "uniform|hard", "",
+     "wrong labels: all alike, or as likely as a one-pass read-out of the net takes them to be"},
+    {"objective.ff.hard_after", CONFIG_REAL, "1", 0, 1000000, NULL, "epochs", "hard negatives are uniform until then"},
+    {"objective.ff.goodness", CONFIG_CHOICE, "sum", 0, 0, "sum|mean", "", "of the squared activities"},
+    {"objective.ff.loss", CONFIG_CHOICE, "threshold", 0, 0, "threshold|symba", "",
+     "softplus of both goodnesses' distance to theta, or of alpha times their difference (arXiv 2303.08418)"},
+    {"objective.ff.theta", CONFIG_REAL, "auto", -1e9, 1e9, "auto", "",
+     "threshold; auto: the number of units for a sum, 1 for a mean"},
+    {"objective.ff.alpha", CONFIG_REAL, "4", 0.000001, 1000000, NULL, "", "of the symba loss"},
+    {"objective.ff.predict", CONFIG_CHOICE, "original", 0, 0, "original|batched|readout", "",
+     "a pass for each class; the same, many classes a pass, the first layer's work on the image shared; or one pass "
+     "with "
+     "a neutral label and a linear softmax on all layers but the first"},
     {"objective.prototypes", CONFIG_MAP, "{}", 0, 0, NULL, "", "the class prototypes, rows of norm 1"},
     {"objective.prototypes.per_class", CONFIG_INT, "1", 1, 4096, NULL, "",
      "prototypes for each class (joined by LogSumExp)"},
@@ -34,6 +50,19 @@ const struct config_row objective_rows[] = {
 
 #define ROW(bar, name, build, help) {name, help, build},
 const struct objective objectives[] = {OBJECTIVES(ROW){0}};
+
+hff_status objective_input(const struct config *config, int classes, struct shape *input)
+{
+    static const struct {
+        hff_status (*build)(struct head *head);
+        hff_status (*input)(const struct config_node *config, int classes, struct shape *input);
+    } wider[] = {{ff_build, ff_input}};
+    const struct config_node *node = config_at(config_root(config), "objective");
+    const struct objective *objective = objective_find(node);
+    for (size_t i = 0; i < sizeof wider / sizeof wider[0]; i++)
+        if (wider[i].build == objective->build) TRY(wider[i].input(node, classes, input));
+    return HFF_OK;
+}
 
 const struct objective *objective_find(const struct config_node *node)
 {

@@ -30,6 +30,8 @@ const struct config_row optim_rows[] = {
     {"optimizer.schedule.kind", CONFIG_CHOICE, "cosine", 0, 0, SCHEDULES(WORD), "", "step: a tenth after each third"},
     {"optimizer.schedule.warmup", CONFIG_REAL, "0.05", 0, 1000000000, NULL, "",
      "below 1: share of all steps; else steps"},
+    {"optimizer.schedule.hold", CONFIG_REAL, "0", 0, 1000000000, NULL, "",
+     "at the full rate after the warm-up; below 1: share of all steps; else steps"},
     {"optimizer.schedule.final", CONFIG_REAL, "0.0", 0, 1, NULL, "", "share of the rate that is left at the end"},
     {0},
 };

@@ -21,6 +21,7 @@ struct schedule {
     int kind;      /* a row of SCHEDULES */
     double rate;   /* optimizer.lr */
     double warmup; /* steps */
+    double hold;   /* steps after it at the full rate */
     double final;  /* share of the rate at the end */
     double total;  /* steps of the whole run */
     double beta1, beta2;

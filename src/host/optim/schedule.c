@@ -1,4 +1,4 @@
-/* Learning rates as functions of the step: a linear warm-up, then one of the shapes in the table. */
+/* Learning rates as functions of the step: a linear warm-up, the full rate while it is held, then one of the shapes in the table. */
 #include "optim.h"
 
 #include <math.h>
@@ -41,6 +41,8 @@ struct schedule schedule_make(const struct config_node *config, double total)
     schedule.beta2 = config_real(config, "beta2");
     schedule.warmup = config_real(config, "schedule.warmup");
     if (schedule.warmup < 1) schedule.warmup *= total;
+    schedule.hold = config_real(config, "schedule.hold");
+    if (schedule.hold < 1) schedule.hold *= total;
     const char *kind = config_text(config, "schedule.kind");
     for (int i = 0; i < (int)(sizeof shapes / sizeof shapes[0]); i++)
         if (strcmp(shapes[i].name, kind) == 0) schedule.kind = i;
@@ -51,7 +53,9 @@ double schedule_rate(const struct schedule *schedule, int64_t step)
 {
     double done = (double)step - 1;
     if (done < schedule->warmup) return schedule->rate * (done + 1) / (schedule->warmup + 1);
-    double rest = schedule->total - schedule->warmup, progress = rest > 0 ? (done - schedule->warmup) / rest : 1;
+    double start = schedule->warmup + schedule->hold, rest = schedule->total - start;
+    if (done < start) return schedule->rate;
+    double progress = rest > 0 ? (done - start) / rest : 1;
     if (progress > 1) progress = 1;
     double factor = shapes[schedule->kind].shape(progress);
     return schedule->rate * (schedule->final + (1 - schedule->final) * factor);

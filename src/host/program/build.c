@@ -34,7 +34,7 @@ static enum arena_kind arena_of(enum role role)
         [ROLE_INPUT] = ARENA_INPUT, [ROLE_OUTPUT] = ARENA_OUTPUT, [ROLE_BATCH] = ARENA_BATCH,
         [ROLE_ACT] = ARENA_ACT,     [ROLE_PARAM] = ARENA_PARAM,   [ROLE_STATE] = ARENA_PARAM,
         [ROLE_GRAD] = ARENA_GRAD,   [ROLE_MOMENT] = ARENA_MOMENT, [ROLE_STAT] = ARENA_STAT,
-        [ROLE_HYPER] = ARENA_STAT,
+        [ROLE_HYPER] = ARENA_STAT,  [ROLE_HELD] = ARENA_STAT,
     };
     return arenas[role];
 }
@@ -54,7 +54,7 @@ static hff_status add_values(struct program *program)
         struct slot slot = {
             .name = value->name, .tensor = value->tensor, .role = value->role, .arena = arena_of(value->role)};
         struct backend *backend = program->backend;
-        if (slot.tensor.block == PROGRAM_KEEP_PLAIN)
+        if (slot.tensor.block == VALUE_KEEP_PLAIN)
             slot.tensor.block = 0;
         else if (is_activation(value) && slot.tensor.rank == 4)
             slot.tensor = backend->api->activation(backend, slot.tensor.dtype, slot.tensor.rank, slot.tensor.dim);

@@ -59,6 +59,7 @@ static void fill(const struct value *value, double *x, int64_t count, struct rng
         for (int64_t i = 0; i < count; i++) x[i] = value->init_value;
         return;
     case INIT_HE_NORMAL: normal(x, count, sqrt(2.0 / value->init_value), rng); return;
+    case INIT_FAN_NORMAL: normal(x, count, sqrt(1.0 / value->init_value), rng); return;
     case INIT_UNIT_ROWS:
         normal(x, count, 1, rng);
         unit_rows(x, count / width, width);

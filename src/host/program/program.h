@@ -18,7 +18,7 @@
 enum arena_kind {
     ARENA_PARAM,  /* parameters by group, then frozen ones and running statistics */
     ARENA_MOMENT, /* the optimizer's */
-    ARENA_STAT,   /* metrics, norms, hyper values, scores of an evaluation */
+    ARENA_STAT,   /* metrics, norms, hyper values, scores of an evaluation, what is held from section to section */
     ARENA_GRAD,   /* gradients by group, in the order of ARENA_PARAM */
     ARENA_ACT,    /* activations, by lifetime */
     ARENA_WORK,   /* scratch of one op at a time */
@@ -28,9 +28,6 @@ enum arena_kind {
     ARENAS,
 };
 const char *arena_name(enum arena_kind arena);
-
-/* In a value's tensor.block: keep it plain whatever the backend likes (the host's batch). */
-enum { PROGRAM_KEEP_PLAIN = -1 };
 
 struct slot {
     const char *name;

@@ -54,7 +54,7 @@ static hff_status open_model(struct hff_model *m, const char *path, int threads)
     struct shape input = {3, {m->model.channels, m->model.height, m->model.width}};
     m->setup.run.threads = threads;
     TRY(setup_open_for(&m->setup, &input, m->model.classes, 0));
-    TRY(rules_from_config(&m->rules, &m->rule, m->setup.config, m->setup.engine->stages));
+    TRY(rules_from_config(&m->rules, &m->rule, m->setup.config, m->setup.engine));
     model_rules(&m->model, &m->rules);
     if (!m->rules.known[m->rule])
         return fail(HFF_E_FORMAT, "%s: its rule %s has no weights", m->model.path, rule_name(m->rule));

@@ -159,7 +159,7 @@ static hff_status run(struct eval_state *s, const struct eval_request *request, 
     double floor = -1;
     TRY(model_open(&s->model, &s->setup, request->model, request->data_root, request->sets, request->set_count));
     TRY(setup_open(&s->setup, 0));
-    TRY(rules_from_config(&s->rules, &rule, s->setup.config, s->setup.engine->stages));
+    TRY(rules_from_config(&s->rules, &rule, s->setup.config, s->setup.engine));
     model_rules(&s->model, &s->rules);
     TRY(choose_rule(s, request, &rule));
     TRY(fit_data(&s->model, s->setup.data));

@@ -41,7 +41,8 @@ void model_close(struct model *model);
 void model_rules(const struct model *model, struct rules *rules);
 
 /* The rules of predict.rule and predict.from, and which was chosen. */
-hff_status rules_from_config(struct rules *rules, enum rule *rule, const struct config *config, int stages);
+hff_status rules_from_config(struct rules *rules, enum rule *rule, const struct config *config,
+                             const struct engine *engine);
 
 /* What data something was made with, as it stands in a checkpoint's state and in a model's metadata ("data"). The caller
  * owns the result. */

@@ -34,7 +34,8 @@ static const struct config_row run_rows[] = {
     {"predict.rule", CONFIG_CHOICE, "sum", 0, 0, RULE_WORDS, "",
      "last stage; mean of log-probabilities; weights fitted on the hold-out; best stage on the hold-out"},
     {"predict.from", CONFIG_TEXT, "auto", 0, 0, NULL, "",
-     "first stage of the sum; auto: the last three, the last two of three, else all"},
+     "first stage of the sum; auto: as the objective sums (ff: all but the first), else the last three, the last two "
+     "of three, or all"},
     {0},
 };
 
@@ -88,11 +89,12 @@ static hff_status parse_from(const struct config *config, int stages, int *from)
     return HFF_OK;
 }
 
-hff_status rules_from_config(struct rules *rules, enum rule *rule, const struct config *config, int stages)
+hff_status rules_from_config(struct rules *rules, enum rule *rule, const struct config *config,
+                             const struct engine *engine)
 {
     int from;
-    TRY(parse_from(config, stages, &from));
-    rules_open(rules, stages, from);
+    TRY(parse_from(config, engine->stages, &from));
+    rules_open(rules, engine->stages, from ? from : engine->stage[0].sum_from);
     *rule = (enum rule)rule_parse(config_text(config_root(config), "predict.rule"));
     return HFF_OK;
 }

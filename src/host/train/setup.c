@@ -38,7 +38,9 @@ static hff_status settle_dtype(struct setup *setup, int training)
 hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t total_steps)
 {
     const struct run_options *run = &setup->run;
-    TRY(net_build(&setup->net, config_at(config_root(setup->config), "net"), input));
+    struct shape first = *input;
+    TRY(objective_input(setup->config, classes, &first));
+    TRY(net_build(&setup->net, config_at(config_root(setup->config), "net"), &first));
     TRY(backend_open(run->backend, run->threads, &setup->backend));
     TRY(settle_dtype(setup, total_steps > 0));
     struct engine_options options = {.config = setup->config,
@@ -49,7 +51,11 @@ hff_status setup_open_for(struct setup *setup, const struct shape *input, int cl
                                      .classes = classes,
                                      .batch = run->batch,
                                      .slices = run->slices,
-                                     .total_steps = total_steps};
+                                     .total_steps = total_steps,
+                                     .image = *input,
+                                     .white = 1};
+    if (setup->data) options.white = (1 - setup->data->mean[0]) / setup->data->std[0];
+    if (setup->data && total_steps > 0) options.epoch_steps = setup_epoch_steps(setup);
     return engine_open(&setup->engine, &options);
 }
 
@@ -137,7 +143,7 @@ static int64_t stage_parameters(const struct program *program)
 static double step_flops(const struct stage_run *run)
 {
     return run->flops[SECTION_FORWARD] + run->flops[SECTION_HEAD] + run->flops[SECTION_BACKWARD] +
-           run->flops[SECTION_UPDATE];
+           run->flops[SECTION_UPDATE] + run->flops[SECTION_PREVIEW];
 }
 
 void plan_print(const struct setup *setup, FILE *out, const struct console *console)

@@ -402,7 +402,7 @@ static hff_status run(struct trainer *t, FILE *out)
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
     TRY(setup_open(setup, 1));
-    TRY(rules_from_config(&t->rules, &t->rule, setup->config, setup->engine->stages));
+    TRY(rules_from_config(&t->rules, &t->rule, setup->config, setup->engine));
     if (request->dry_run) {
         fprintf(out, "%s, %lld training samples, %lld steps of %d in %g epochs, backend %s (%s)\n\n", setup->data->name,
                 (long long)setup->data->split[SPLIT_TRAIN].count, (long long)setup_total_steps(setup), setup->run.batch,

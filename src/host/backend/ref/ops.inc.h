@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ff.inc.h"
 #include "hff.inc.h"
 #include "norm.inc.h"
 #include "pool.inc.h"
@@ -30,6 +31,13 @@ const ref_run REF_TABLE[OP_KINDS] = {
     [OP_UNIT] = unit,
     [OP_HFF] = hff,
     [OP_HFF_EVAL] = hff_eval,
+    [OP_NEGATIVES] = negatives,
+    [OP_OVERLAY] = overlay,
+    [OP_COLUMNS] = columns,
+    [OP_SPREAD] = spread,
+    [OP_GOODNESS] = goodness,
+    [OP_GOODNESS_EVAL] = goodness_eval,
+    [OP_READOUT] = readout,
     [OP_GRAD_NORM] = grad_norm,
     [OP_ADAMW] = adamw,
     [OP_SGD] = sgd,

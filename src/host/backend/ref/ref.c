@@ -17,6 +17,7 @@ struct ref_stream {
 
 size_t ref_work(const struct op_desc *desc)
 {
+    if (desc->kind == OP_NEGATIVES) return (size_t)desc->attr.negatives.classes;
     if (desc->kind != OP_HFF && desc->kind != OP_HFF_EVAL) return 0;
     const struct tensor *p = &desc->arg[1];
     int64_t rows = p->dim[0] * p->dim[1];

@@ -20,6 +20,14 @@ wants 2 "twice" sh -c 'printf "run: {seed: 1, seed: 2}\nnet: {stages: [linear: {
 wants 2 "odd" "$hff" train tiny.yaml --set 'net.stages=[{conv: {channels: 4, kernel: 2}}]'
 wants 2 "stage" "$hff" train tiny.yaml --set 'predict.from=7'
 wants 2 "nowhere.yaml" "$hff" train nowhere.yaml
+ff() { "$hff" train tiny.yaml --set objective.kind=ff "$@"; }
+wants 2 "batch norm" ff --set 'net.stages=[{linear: {units: 9, norm: batch}}]'
+wants 2 "batch norm" ff --set 'net.stages=[conv: {channels: 4}]'
+wants 2 "net.between l2: otherwise" ff --set net.between=none
+wants 2 "mixup makes two" ff --set 'data.augment=[mixup: {alpha: 0.2}]'
+wants 2 "use the same one in all stages" ff --set 'net.stages=[{linear: {units: 9}}, {linear: {units: 9}, objective: {kind: hff}}]'
+wants 2 "use the same one in all stages" ff --set 'net.stages=[{linear: {units: 9}}, {linear: {units: 9}, objective: {ff: {negatives: hard}}}]'
+wants 2 "objective.ff.theta" ff --set objective.ff.theta=many
 [ ! -e runs ] || { echo "a wrong config touched something"; bad=1; }
 
 # ---- data: exit 1

@@ -17,7 +17,8 @@ objective: {learn_scale: true, prototypes: {per_class: 2}, head: {aux: 16}}
 predict: {rule: weighted}
 YAML
 "$hff" train cnn.yaml --name whole --quiet || exit 1
-last=$(ls -d runs/whole/checkpoints/step-* | sort -V | tail -1 | xargs basename)
+newest() { ls -d runs/whole/checkpoints/step-* | sort -V | tail -1 | xargs basename; }
+last=$(newest)
 
 same() { # NAME WHAT
     cmp "runs/whole/model.safetensors" "runs/$1/model.safetensors" || { echo "$2: another model"; bad=1; }
@@ -59,5 +60,30 @@ done
 # a longer run resumed from a shorter one's end goes on
 "$hff" train cnn.yaml --name term --quiet --resume --set run.epochs=4 || { echo "more epochs: failed"; bad=1; }
 expect "it went on" test -d runs/term/checkpoints/step-88
+
+# hard negatives: drawn from what the net says, so from everything that a checkpoint holds
+cat >ff.yaml <<'YAML'
+run: {epochs: 3, batch: 32, log_every: 3, checkpoint_every: 0.1, threads: 2}
+data: {source: digits, digits: {train: 800, test: 100}, holdout: 0.1}
+net: {stages: [{linear: {units: 60}, repeat: 3}]}
+objective: {kind: ff, ff: {negatives: hard, hard_after: 0.5}}
+YAML
+rm -rf runs && "$hff" train ff.yaml --name whole --quiet || exit 1
+last=$(newest)
+"$hff" train ff.yaml --name killed --quiet 2>/dev/null &
+for i in 1 2 3; do
+    pid=$!
+    sleep "0.$((RANDOM % 3 + 1))"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    if [ -e runs/killed/config.yaml ]; then more=--resume; else more=; rm -rf runs/killed; fi
+    "$hff" train ff.yaml --name killed --quiet $more --set run.threads=$((i % 3 + 1)) 2>/dev/null &
+done
+wait $! || { echo "the last resume of ff failed"; bad=1; }
+same killed "ff: kill -9 and resume"
+"$hff" train ff.yaml --name t1 --quiet --set run.threads=1 --set data.workers=4 || bad=1
+same t1 "ff: 1 thread"
+"$hff" train ff.yaml --name even --quiet --set objective.ff.negatives=uniform || bad=1
+cmp -s runs/whole/model.safetensors runs/even/model.safetensors && { echo "hard negatives change nothing"; bad=1; }
 cd .. && rm -rf r
 exit $bad

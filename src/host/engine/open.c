@@ -73,8 +73,8 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     run->rows_eval = head.rows_eval ? head.rows_eval : options->batch;
     run->passes = head.passes ? head.passes : 1;
     run->sum_from = head.sum_from;
-    run->own = head.own;
-    run->other = head.other;
+    run->own = head.own ? head.own : "cosine_own";
+    run->other = head.other ? head.other : "cosine_other";
     run->per_class = head.prototypes < 0 ? 0 : (int)graph.value[head.prototypes].tensor.dim[1];
     for (int s = 0; s < SECTIONS; s++) run->flops[s] = graph_flops(&graph, (enum section)s);
     status = program_build(&run->program, &graph, options->backend, options->slices);

@@ -35,7 +35,7 @@ struct head {
      * sample, one pass. In pass p of an evaluation the stage fills its part of scores_eval. */
     int64_t rows, rows_eval, passes;
     int sum_from;              /* first stage of rule sum where predict.from is auto; 0: the rule's own */
-    const char *own, *other;   /* what METRIC_OWN and METRIC_OTHER are called in logs */
+    const char *own, *other;   /* what METRIC_OWN and METRIC_OTHER are called in logs; NULL: cosine_own, cosine_other */
     struct layers embed;       /* from h to the embedding */
     int64_t embedding;         /* D */
     int dh;                    /* gradient of h */

@@ -11,6 +11,12 @@ struct bench_request {
     int set_count;
     int runs; /* measured repetitions; 0: the default of the bench */
     int json;
+    /* infer */
+    const int *classes, *batches;
+    int class_count, batch_count;
+    const char *const *models; /* run folders or model files */
+    int model_count;
+    const char *figure; /* PNG with bars, of models; NULL */
     struct console console;
 };
 
@@ -21,5 +27,10 @@ hff_status bench_ops(const struct bench_request *request, FILE *out);
 /* The loader and augmentation alone, by number of loader threads: images/s, and the share that would be of a
  * training step. */
 hff_status bench_data(const struct bench_request *request, FILE *out);
+
+/* Predicting with the config's layers, as HFF and as FF, for every number of classes and every batch asked for. */
+hff_status bench_infer(const struct bench_request *request, FILE *out);
+/* Trained models: accuracy on their test data, and prediction speed, measured in turns. */
+hff_status bench_models(const struct bench_request *request, FILE *out);
 
 #endif

@@ -10,21 +10,6 @@
 
 static const char *const split_names[] = {"train", "val", "test"};
 
-/* The data must be what the model was trained for; its normalisation is the model's. */
-static hff_status fit_data(const struct model *model, struct data *data)
-{
-    if (data->channels != model->channels || data->height != model->height || data->width != model->width)
-        return fail(HFF_E_DATA, "%s was trained on %dx%dx%d images, the data has %dx%dx%d", model->path,
-                    model->channels, model->height, model->width, data->channels, data->height, data->width);
-    if (data->classes != model->classes)
-        return fail(HFF_E_DATA, "%s knows %d classes, the data has %d", model->path, model->classes, data->classes);
-    for (int c = 0; c < model->channels; c++) {
-        data->mean[c] = model->mean[c];
-        data->std[c] = model->std[c];
-    }
-    return HFF_OK;
-}
-
 static hff_status write_scores(const char *path, const struct evaluation *e)
 {
     struct safetensor tensors[2] = {
@@ -162,7 +147,7 @@ static hff_status run(struct eval_state *s, const struct eval_request *request, 
     TRY(rules_from_config(&s->rules, &rule, s->setup.config, s->setup.engine));
     model_rules(&s->model, &s->rules);
     TRY(choose_rule(s, request, &rule));
-    TRY(fit_data(&s->model, s->setup.data));
+    TRY(model_fit_data(&s->model, s->setup.data));
     if (s->setup.data->split[request->split].count == 0)
         return fail(HFF_E_USAGE, "the %s split is empty%s", split_names[request->split],
                     request->split == SPLIT_VAL ? "; the model was trained without data.holdout" : "");

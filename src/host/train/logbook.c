@@ -93,8 +93,8 @@ static json_t *stage_line(const struct interval *interval, int stage)
     set(line, "lr", interval->lr[stage]);
     set(line, "loss", m->loss);
     set(line, "accuracy", m->accuracy);
-    set(line, "cosine_own", m->own);
-    set(line, "cosine_other", m->other);
+    set(line, interval->run[stage].own, m->own);
+    set(line, interval->run[stage].other, m->other);
     if (interval->angle[stage] >= 0) set(line, "prototype_angle", interval->angle[stage]);
     if (m->winning >= 0) set(line, "prototypes_winning", m->winning);
     set(line, "embedding_norm", m->norm);
@@ -103,6 +103,8 @@ static json_t *stage_line(const struct interval *interval, int stage)
     set(line, "grad_norm_head", m->grad_head);
     for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++)
         set(seconds, section_name((enum section)s), interval->phase[stage][s]);
+    if (interval->phase[stage][SECTION_PREVIEW] > 0)
+        set(seconds, section_name(SECTION_PREVIEW), interval->phase[stage][SECTION_PREVIEW]);
     json_object_set_new(line, "seconds", seconds);
     return line;
 }
@@ -122,8 +124,8 @@ static hff_status board_train(struct logbook *book, const struct interval *inter
         const struct stage_metrics *m = &interval->metrics[i];
         TRY(board_stage(book, "train", "loss", i, interval->step, m->loss));
         TRY(board_stage(book, "train", "accuracy", i, interval->step, m->accuracy));
-        TRY(board_stage(book, "train", "cosine_own", i, interval->step, m->own));
-        TRY(board_stage(book, "train", "cosine_other", i, interval->step, m->other));
+        TRY(board_stage(book, "train", interval->run[i].own, i, interval->step, m->own));
+        TRY(board_stage(book, "train", interval->run[i].other, i, interval->step, m->other));
         TRY(board_stage(book, "train", "embedding_norm", i, interval->step, m->norm));
         TRY(board_stage(book, "train", "grad_norm_body", i, interval->step, m->grad_body));
         TRY(board_stage(book, "train", "grad_norm_head", i, interval->step, m->grad_head));

@@ -20,6 +20,7 @@ struct interval {
     double *lr;                    /* (stages) of the last step */
     double *angle;                 /* (stages) degrees, -1: none */
     double (*phase)[SECTIONS];     /* (stages) seconds a step */
+    const struct stage_run *run;   /* (stages) what their figures are called */
 };
 hff_status logbook_train(struct logbook *book, const struct interval *interval);
 

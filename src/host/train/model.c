@@ -303,3 +303,17 @@ void model_rules(const struct model *model, struct rules *rules)
         rules->known[r] = valid;
     }
 }
+
+hff_status model_fit_data(const struct model *model, struct data *data)
+{
+    if (data->channels != model->channels || data->height != model->height || data->width != model->width)
+        return fail(HFF_E_DATA, "%s was trained on %dx%dx%d images, the data has %dx%dx%d", model->path,
+                    model->channels, model->height, model->width, data->channels, data->height, data->width);
+    if (data->classes != model->classes)
+        return fail(HFF_E_DATA, "%s knows %d classes, the data has %d", model->path, model->classes, data->classes);
+    for (int c = 0; c < model->channels; c++) {
+        data->mean[c] = model->mean[c];
+        data->std[c] = model->std[c];
+    }
+    return HFF_OK;
+}

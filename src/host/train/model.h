@@ -38,6 +38,8 @@ hff_status model_find(const char *what, char **path);
 hff_status model_open(struct model *model, struct setup *setup, const char *what, const char *data_root,
                       const char *const *sets, int set_count);
 void model_close(struct model *model);
+/* The data must be what the model was trained for; its normalisation becomes the model's. */
+hff_status model_fit_data(const struct model *model, struct data *data);
 void model_rules(const struct model *model, struct rules *rules);
 
 /* The rules of predict.rule and predict.from, and which was chosen. */

@@ -147,6 +147,7 @@ static hff_status start(struct trainer *t)
     t->interval.lr = ARENA_NEW(&t->arena, double, stages);
     t->interval.phase = arena_alloc(&t->arena, sizeof *t->interval.phase * (size_t)stages);
     t->interval.stages = stages;
+    t->interval.run = setup->engine->stage;
     t->shown_accuracy = ARENA_NEW(&t->arena, double, stages);
     t->shown_loss = ARENA_NEW(&t->arena, double, stages);
     t->shown = (struct progress_state){.stages = stages, .accuracy = t->shown_accuracy, .loss = t->shown_loss};

@@ -136,8 +136,9 @@ static hff_status goodness_eval_run(struct cpu_op *base, struct team *team, void
     if ((((const int64_t *)args[3])[TICK_PASS] + 1) * each < classes) return HFF_OK;
     memset(run.figures, 0, sizeof *run.figures * (size_t)batch);
     for (int64_t b = 0; b < batch; b++)
-        figures_softmax((const float *)args[4] + b * classes, classes, ((const int32_t *)args[1])[b],
-                        ((const float *)args[2])[b], &run.figures[b]);
+        if (((const float *)args[2])[b] != 0)
+            figures_softmax((const float *)args[4] + b * classes, classes, ((const int32_t *)args[1])[b],
+                            ((const float *)args[2])[b], &run.figures[b]);
     figures_total(run.figures, batch, d->slices, args[5]);
     return HFF_OK;
 }

@@ -13,6 +13,9 @@ step "configure" cmake -S . -B "$dir" -G Ninja -DHFF_TESTS=OFF --log-level=WARNI
 step "build" build "$dir" hff_program
 step "train a small convolutional net, no backpropagation" "$dir/hff" train configs/digits_cnn.yaml --out "$runs" --name quickstart --force
 step "evaluate, and compare with a linear softmax on the same pixels" "$dir/hff" eval "$runs/quickstart" --probe
+step "a fully connected net, as HFF" "$dir/hff" train configs/digits_mlp.yaml --out "$runs" --name quickstart-hff --force --quiet
+step "the same layers as FF (Forward-Forward, one pass for each class)" "$dir/hff" train configs/digits_ff.yaml --out "$runs" --name quickstart-ff --force --quiet
+step "HFF against FF: accuracy and prediction speed" "$dir/hff" bench infer "$runs/quickstart-hff" "$runs/quickstart-ff" --figure "$runs/quickstart/figures/hff_and_ff.png"
 
 echo
 echo "model    $runs/quickstart/model.safetensors"

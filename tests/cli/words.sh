@@ -15,7 +15,7 @@ wants 2 "usage" "$hff" train a b
 wants 2 "wants a value" "$hff" train tiny.yaml --out
 wants 2 "choose one" "$hff" train tiny.yaml --resume --force
 wants 2 "--split" "$hff" eval x --split tets
-wants 2 "train, ops and data" "$hff" bench speed tiny.yaml
+wants 2 "train, ops, data and infer" "$hff" bench speed tiny.yaml
 wants 2 "--runs" "$hff" bench ops tiny.yaml --runs none
 wants 2 "HFF_LOG is quiet" env HFF_LOG=loud "$hff" info
 wants 0 "debug: backend cpu" env HFF_LOG=debug "$hff" train tiny.yaml --dry-run

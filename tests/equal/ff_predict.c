@@ -94,10 +94,35 @@ static void the_true_label_is_not_looked_at(void **state)
     }
 }
 
+/* A label has to have a place; planes make one. */
+static void small_images(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        hff_status status;
+        int64_t channels;
+    } cases[] = {{"objective.ff.overlay=pixels", HFF_OK, 2},
+                 {"objective.ff.overlay=plane", HFF_E_CONFIG, 0},
+                 {"objective.ff.overlay=planes", HFF_OK, 7}};
+    for (int i = 0; i < 3; i++) {
+        struct config *config;
+        struct shape image = {3, {2, 1, 4}};
+        SMALL_OK(config_parse(&config, config_tables, "test", SMALL_FF, &cases[i].set, 1));
+        assert_int_equal(objective_input(config, CLASSES, &image), cases[i].status);
+        if (cases[i].status == HFF_OK)
+            assert_int_equal(image.dim[0], cases[i].channels);
+        else if (!strstr(hff_error_message(), "4 values for 5 classes; use planes"))
+            fail_msg("%s", hff_error_message());
+        config_free(config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(batched_is_original),
                                        cmocka_unit_test(batched_is_original_bf16), cmocka_unit_test(uneven_passes),
+                                       cmocka_unit_test(small_images),
                                        cmocka_unit_test(the_true_label_is_not_looked_at)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@ export HFF_DATA="$PWD/data"
 python3 - <<'PY'
 import gzip, os, random, struct
 rng = random.Random(1)
-TRAIN, TEST = 80, 32
+TRAIN, TEST = 40, 16
 def image(label, classes, size): # the label's own noise, with some of each image's
     own = random.Random(label)
     return bytes((own.randrange(256) + rng.randrange(64)) % 256 for _ in range(size))
@@ -35,14 +35,14 @@ tried=0
 for recipe in "$HFF_SOURCE_DIR"/configs/paper/*.yaml; do
     name=$(basename "$recipe" .yaml)
     tried=$((tried + 1))
-    "$hff" train "$recipe" --quiet --set run.epochs=1 --set run.batch=16 >/dev/null || { echo "$name does not train"; bad=1; continue; }
+    "$hff" train "$recipe" --quiet --set run.epochs=1 --set run.batch=8 >/dev/null || { echo "$name does not train"; bad=1; continue; }
     "$hff" eval "runs/$name" --json >eval.json || { echo "$name cannot be evaluated"; bad=1; continue; }
     python3 - "$name" "runs/$name" <<'PY' || { echo "$name: wrong result"; bad=1; }
 import json, math, sys
 name, run = sys.argv[1:]
 classes = 100 if 'cifar100' in name else 10
 said, result = json.load(open('eval.json')), json.load(open(run + '/result.json'))
-assert said['samples'] == 32 and len(said['confusion']) == classes and sum(map(sum, said['confusion'])) == 32
+assert said['samples'] == 16 and len(said['confusion']) == classes and sum(map(sum, said['confusion'])) == 16
 assert all(math.isfinite(stage['loss']) for stage in said['stages']) and said['top5'] >= said['accuracy']
 assert said['accuracy'] == result['test']['rules'][said['rule']], (said['accuracy'], result['test'])
 log = [json.loads(line) for line in open(run + '/log.jsonl')]

@@ -37,6 +37,21 @@ static double expected(const char *kind, double lr, double w, double final, doub
     return lr * (final + (1 - final) * f);
 }
 
+/* Held: the full rate for a while after the warm-up, then the same shape over what is left. */
+static void rates_are_held(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"optimizer={lr: 1, schedule: {kind: linear, warmup: 4, hold: 0.5}}",
+                                       "optimizer={lr: 1, schedule: {kind: linear, warmup: 4, hold: 50}}"};
+    for (int i = 0; i < 2; i++) {
+        struct schedule schedule = make(sets[i], 100);
+        assert_near(schedule_rate(&schedule, 2), 0.4, 1e-12);
+        for (int64_t step = 5; step <= 54; step++) assert_near(schedule_rate(&schedule, step), 1, 0);
+        for (int64_t step = 55; step <= 100; step++)
+            assert_near(schedule_rate(&schedule, step), 1 - ((double)step - 55) / 46, 1e-12);
+    }
+}
+
 static void rates_follow_their_formulas(void **state)
 {
     (void)state;
@@ -134,9 +149,9 @@ static void stages_have_their_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rates_follow_their_formulas), cmocka_unit_test(the_shape_is_sound),
-        cmocka_unit_test(short_runs_are_sound),        cmocka_unit_test(bias_corrections_are_adams),
-        cmocka_unit_test(stages_have_their_own),
+        cmocka_unit_test(rates_follow_their_formulas), cmocka_unit_test(rates_are_held),
+        cmocka_unit_test(the_shape_is_sound),          cmocka_unit_test(short_runs_are_sound),
+        cmocka_unit_test(bias_corrections_are_adams),  cmocka_unit_test(stages_have_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

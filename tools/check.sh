@@ -35,7 +35,7 @@ if [ ! -e /proc/self/task ]; then
     exit 1
 fi
 step "packages" install_packages $BUILD_PACKAGES $TEST_PACKAGES
-step "configure, release" cmake -S . -B "$out/release" -G Ninja --log-level=WARNING
+step "configure, release" cmake -S . -B "$out/release" -G Ninja -DHFF_EXPERIMENTS=ON --log-level=WARNING
 step "build, release" build "$out/release"
 step "tests, release" run_tests "$out/release"
 step "configure, sanitizers" cmake -S . -B "$out/sanitize" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHFF_SANITIZE=ON --log-level=WARNING

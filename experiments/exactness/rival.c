@@ -164,7 +164,7 @@ static hff_status matrix(struct mem_layout *out, int64_t rows, int64_t columns, 
     const int64_t dim[] = {rows, columns}, stride[] = {transposed ? 1 : columns, transposed ? rows : 1};
     struct tensor any = tensor_make2(DTYPE_F32, rows, columns);
     any.layout = LAYOUT_ANY;
-    return is_free ? layout_of(out, &any) : layout_strided(out, 2, dim, stride);
+    return is_free ? layout_of(out, &any) : layout_strided(out, DTYPE_F32, 2, dim, stride);
 }
 
 static void conv_layouts_free(struct conv_layouts *l)
@@ -222,7 +222,7 @@ static hff_status activation(struct mem_layout *out, const struct tensor *t, enu
     if (freedom == AS_HFF || freedom == FREE) return layout_of(out, &other);
     if (t->rank == 2) return matrix(out, t->dim[0], t->dim[1], 0, 0);
     int64_t c = t->dim[1], h = t->dim[2], w = t->dim[3];
-    return layout_strided(out, 4, t->dim, (const int64_t[]){h * w * c, 1, w * c, c});
+    return layout_strided(out, DTYPE_F32, 4, t->dim, (const int64_t[]){h * w * c, 1, w * c, c});
 }
 
 static hff_status make_other(struct rival *rival, const struct op_desc *desc, const struct shape_of *at,

@@ -171,6 +171,7 @@ static void conv_layouts_free(struct conv_layouts *l)
 {
     layout_free(&l->x);
     layout_free(&l->w);
+    layout_free(&l->dw);
     layout_free(&l->y);
     layout_free(&l->bias);
 }
@@ -234,6 +235,7 @@ static hff_status make_other(struct rival *rival, const struct op_desc *desc, co
     hff_status status = activation(&l.x, &desc->arg[at->x], way->freedom);
     if (status == HFF_OK) status = activation(&l.y, &desc->arg[at->y], way->freedom);
     if (status == HFF_OK) status = layout_of(&l.w, &w);
+    if (status == HFF_OK && at->pass == CONV_WEIGHT) status = layout_of(&l.dw, &w);
     if (status == HFF_OK && at->bias >= 0 && desc->arg[at->bias].rank)
         status = layout_of(&l.bias, &desc->arg[at->bias]);
     if (at->is_conv) {

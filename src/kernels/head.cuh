@@ -1,0 +1,383 @@
+/* The prototype head, what its variants share: one sample's scores, loss, gradients and figures, by one warp
+ * (METHOD.md 1.2-1.4), and where things lie in the workspace.
+ *
+ * Two identities save both projections a pass over D, given q[b,r] = dcos[b,r] cos[b,r]:
+ *     <z_b, dz_b> = sum_r q[b,r]          so de = (dz - z along_b) / ||e||, along_b = sum_r q[b,r]
+ *     <p_r, dP_raw_r> = sum_b q[b,r]      so dP = dP_raw - p dot_r,         dot_r = sum_b q[b,r]
+ * and scale * dL/dscale (but for the margin's part) is sum_b along_b. dcos is taken as it is rounded for the products.
+ *
+ * The probability of the label comes near 1, and G = p - t there would lose its digits: the label with the larger share
+ * gets minus the sum of all other classes' G instead (they add up to 0). */
+#ifndef HFF_KERNELS_HEAD_CUH
+#define HFF_KERNELS_HEAD_CUH
+
+#include "tile.cuh"
+
+enum { FIGURE_DSCALE = METRICS, FIGURES = METRICS + 1 }; /* what a sample adds: its metrics, and its part of dscale */
+enum { HEAD_SAMPLES = TILE_WARPS, HEAD_PARTS = 128 };    /* samples at a time in a block; most partial sums of q */
+
+/* What all samples share. */
+struct head_rule {
+    int classes, per_class, rows, pairwise, eval;
+    float margin, smoothing, share; /* share: 1 / global batch */
+    const float *log_scale;
+    const int32_t *y1, *y2;
+    const float *weight;
+    int64_t *wins;
+};
+
+/* One sample's, for its warp. cos: (rows), as the product gave them: times `factor` they are cosines. */
+struct head_sample {
+    const float *cos;
+    float factor;
+    double length;
+    float *scores; /* (classes) out */
+    float *q;      /* (rows), added to; NULL: not wanted */
+    int y1, y2;
+    float w;
+};
+
+DEVICE bool is_dead(double length)
+{
+    return length <= 1e-6;
+}
+
+/* 0 for a dead sample; not a number stays so. */
+DEVICE float inverse_length(double length)
+{
+    return is_dead(length) ? 0.0f : (float)(1 / length);
+}
+
+/* One class's prototypes: the greatest cosine, its place, and sum_k exp(scale (cos_k - greatest)). */
+struct class_view {
+    float best, sum;
+    int place;
+};
+
+DEVICE class_view view_class(const struct head_rule &h, const struct head_sample &s, float scale, int c)
+{
+    const float *cos = s.cos + (int64_t)c * h.per_class;
+    class_view view = {cos[0] * s.factor, 0, 0};
+    for (int k = 1; k < h.per_class; k++) {
+        float v = cos[k] * s.factor;
+        if (v > view.best) view.best = v, view.place = k;
+    }
+    for (int k = 0; k < h.per_class; k++) view.sum += expf(scale * (cos[k] * s.factor - view.best));
+    return view;
+}
+
+/* What the first pass over the classes finds out. */
+struct head_view {
+    float scale;
+    best first;     /* the class with the greatest score */
+    float s1, s2;   /* the labels' scores */
+    float most;     /* the greatest score less margins */
+    float own;      /* cosine of the best prototype of the label that counts */
+    int own_place;  /* which of the class's */
+    float other;    /* greatest cosine of any other class */
+};
+
+/* Scores of all classes. Only where the labels mean something (has_labels) are they looked at. */
+DEVICE head_view view_all(const struct head_rule &h, const struct head_sample &s, bool has_labels)
+{
+    head_view v = {expf(*h.log_scale), {-INFINITY, INT32_MAX}, 0, 0, -INFINITY, 0, 0, -2};
+    float m1 = v.scale * h.margin * s.w, m2 = v.scale * h.margin * (1 - s.w);
+    int label = has_labels ? (s.w >= 1 - s.w ? s.y1 : s.y2) : -1;
+    for (int c = lane_index(); c < h.classes; c += WARP) {
+        class_view view = view_class(h, s, v.scale, c);
+        float score = v.scale * view.best + logf(view.sum / (float)h.per_class);
+        s.scores[c] = score;
+        v.first = better(v.first, best{score, c});
+        if (c != label) v.other = fmaxf(v.other, view.best);
+        if (has_labels) score -= (c == s.y1 ? m1 : 0.0f) + (c == s.y2 ? m2 : 0.0f);
+        v.most = fmaxf(v.most, score);
+    }
+    WARP_SYNC(); /* the labels' scores are other lanes' */
+    v.first = warp_best(v.first);
+    v.most = warp_max(v.most);
+    v.other = warp_max(v.other);
+    if (has_labels) {
+        class_view view = view_class(h, s, v.scale, label);
+        v.own = view.best;
+        v.own_place = view.place;
+        v.s1 = s.scores[s.y1];
+        v.s2 = s.scores[s.y2];
+    }
+    return v;
+}
+
+/* G of all classes, in two steps: what the others need, then class by class. */
+struct head_loss {
+    float loss, g1, g2; /* g1, g2: dL/ds of the labels' classes; where y1 = y2 g1 is all of it */
+    float sum, sum1, sum2;
+    float dmargin; /* derivative by scale through M = scale m alone */
+};
+
+DEVICE float softplus(float v)
+{
+    return fmaxf(v, 0.0f) + log1pf(expf(-fabsf(v)));
+}
+
+DEVICE float sigmoid(float v)
+{
+    return 1 / (1 + expf(-v));
+}
+
+/* G of a class that is no label, of the sample's own loss. */
+DEVICE float other_gradient(const struct head_rule &h, const struct head_sample &s, const head_view &v, const head_loss &l,
+                            float score)
+{
+    if (!h.pairwise) return expf(score - v.most) / l.sum - h.smoothing / (float)h.classes;
+    float room = v.scale * h.margin, g = 0;
+    if (s.w != 0) g += s.w * sigmoid(score - v.s1 + room);
+    if (s.w != 1) g += (1 - s.w) * sigmoid(score - v.s2 + room);
+    return g;
+}
+
+/* - sum_c t_c log softmax(s')_c. */
+DEVICE head_loss softmax_loss(const struct head_rule &h, const struct head_sample &s, const head_view &v)
+{
+    head_loss l = {};
+    float even = h.smoothing / (float)h.classes, kept = 1 - h.smoothing, below = 0, others = 0;
+    float m = v.scale * h.margin;
+    bool one = s.y1 == s.y2;
+    float below1 = v.s1 - m * (one ? 1 : s.w) - v.most, below2 = one ? below1 : v.s2 - m * (1 - s.w) - v.most;
+    for (int c = lane_index(); c < h.classes; c += WARP) {
+        if (c == s.y1 || c == s.y2) continue;
+        float d = s.scores[c] - v.most;
+        below += d;
+        others += expf(d);
+    }
+    below = warp_sum(below);
+    others = warp_sum(others);
+    float power1 = expf(below1), power2 = one ? 0.0f : expf(below2);
+    l.sum = others + power1 + power2;
+    l.loss = logf(l.sum) - kept * (s.w * below1 + (1 - s.w) * below2) - even * (below + below1 + (one ? 0.0f : below2));
+    /* The others' G add up to this; the larger label's is what is missing to 0. */
+    float rest = others / l.sum - even * (float)(h.classes - (one ? 1 : 2));
+    if (one) {
+        l.g1 = -rest;
+    } else if (s.w >= 1 - s.w) {
+        l.g2 = power2 / l.sum - even - kept * (1 - s.w);
+        l.g1 = -(rest + l.g2);
+    } else {
+        l.g1 = power1 / l.sum - even - kept * s.w;
+        l.g2 = -(rest + l.g1);
+    }
+    l.dmargin = one ? -h.margin * l.g1 : -h.margin * (s.w * l.g1 + (1 - s.w) * l.g2);
+    return l;
+}
+
+/* sum over labels of share times sum_{c != y} softplus(s_c - s_y + M). */
+DEVICE head_loss pairwise_loss(const struct head_rule &h, const struct head_sample &s, const head_view &v)
+{
+    head_loss l = {};
+    float m = v.scale * h.margin, share1 = s.w, share2 = 1 - s.w;
+    for (int c = lane_index(); c < h.classes; c += WARP) {
+        float score = s.scores[c];
+        if (c != s.y1 && share1 != 0) {
+            l.loss += share1 * softplus(score - v.s1 + m);
+            l.sum1 += share1 * sigmoid(score - v.s1 + m);
+        }
+        if (c != s.y2 && share2 != 0) {
+            l.loss += share2 * softplus(score - v.s2 + m);
+            l.sum2 += share2 * sigmoid(score - v.s2 + m);
+        }
+    }
+    l.loss = warp_sum(l.loss);
+    l.sum1 = warp_sum(l.sum1);
+    l.sum2 = warp_sum(l.sum2);
+    l.dmargin = h.margin * (l.sum1 + l.sum2);
+    if (s.y1 == s.y2) {
+        l.g1 = -(l.sum1 + l.sum2);
+    } else {
+        l.g1 = (share2 != 0 ? share2 * sigmoid(v.s1 - v.s2 + m) : 0.0f) - l.sum1;
+        l.g2 = (share1 != 0 ? share1 * sigmoid(v.s2 - v.s1 + m) : 0.0f) - l.sum2;
+    }
+    return l;
+}
+
+/* dcos of one class, g being its dL/ds of the mean loss; adds to the lane's sums of q and of unrounded q. */
+template <int MATH>
+DEVICE void class_gradient(const struct head_rule &h, const struct head_sample &s, float scale, int c, float g,
+                           typename math_of<MATH>::element *dcos, float &along, float &slope)
+{
+    typedef typename math_of<MATH>::element element;
+    class_view view = view_class(h, s, scale, c);
+    for (int k = 0; k < h.per_class; k++) {
+        int64_t at = (int64_t)c * h.per_class + k;
+        float cos = s.cos[at] * s.factor, exact = scale * g * (expf(scale * (cos - view.best)) / view.sum);
+        float near = rounded<element>(for_product<MATH>(exact));
+        dcos[at] = narrow<element>(near);
+        along += near * cos;
+        slope += exact * cos;
+        if (s.q) s.q[at] += near * cos;
+    }
+}
+
+/* The sample's scores, loss and, unless the rule is eval, dcos (rows up to `pitch` become 0). Returns along; figures, in
+ * shared memory or out of it, gets what the sample adds (lane 0 writes). */
+template <int MATH>
+DEVICE float sample_loss(const struct head_rule &h, const struct head_sample &s, typename math_of<MATH>::element *dcos,
+                         int64_t pitch, double *figures)
+{
+    typedef typename math_of<MATH>::element element;
+    bool padding = h.eval && s.w == 0, dead = is_dead(s.length);
+    double count = h.eval ? s.w : 1;
+    struct head_sample own = s;
+    if (h.eval) own.w = 1;
+    head_view v = view_all(h, own, !padding);
+    head_loss l = {};
+    if (!padding) l = h.pairwise ? pairwise_loss(h, own, v) : softmax_loss(h, own, v);
+    float along = 0, slope = 0;
+    if (!h.eval) {
+        for (int64_t r = lane_index(); r < pitch; r += WARP)
+            if (dead || r >= h.rows) dcos[r] = narrow<element>(0.0f);
+        for (int c = lane_index(); c < h.classes && !dead; c += WARP) {
+            float g = c == s.y1 ? l.g1 : c == s.y2 ? l.g2 : other_gradient(h, s, v, l, s.scores[c]);
+            class_gradient<MATH>(h, s, v.scale, c, g * h.share, dcos, along, slope);
+        }
+        along = warp_sum(along);
+        slope = warp_sum(slope);
+    }
+    if (lane_index() > 0) return along;
+    int label = own.w >= 1 - own.w ? s.y1 : s.y2;
+    for (int i = 0; i < FIGURES; i++) figures[i] = 0;
+    if (padding) return along;
+    figures[METRIC_SAMPLES] = count;
+    figures[METRIC_LOSS] = count * l.loss;
+    figures[METRIC_CORRECT] = v.first.place == label ? count : 0;
+    figures[METRIC_OWN] = count * v.own;
+    figures[METRIC_OTHER] = h.classes > 1 ? count * v.other : 0;
+    figures[METRIC_NORM] = count * s.length;
+    figures[METRIC_DEAD] = dead ? count : 0;
+    if (h.eval || dead) return along;
+    figures[FIGURE_DSCALE] = (double)slope / v.scale + (double)l.dmargin * h.share;
+    if (h.wins) count_one(&h.wins[(int64_t)label * h.per_class + v.own_place]);
+    return along;
+}
+
+/* ---- what the launchers share ---- */
+
+static inline struct head_rule head_rule_of(const struct kernel_hff_args *a)
+{
+    struct head_rule h = {a->classes,
+                          a->per_class,
+                          a->classes * a->per_class,
+                          a->loss == HFF_LOSS_PAIRWISE,
+                          a->eval,
+                          a->eval ? 0.0f : (float)a->margin,
+                          a->eval ? 0.0f : (float)a->smoothing,
+                          a->eval ? 0.0f : (float)(1.0 / (double)a->global_batch),
+                          a->log_scale,
+                          a->y1,
+                          a->eval ? a->y1 : a->y2,
+                          a->weight,
+                          a->eval ? nullptr : a->wins};
+    return h;
+}
+
+static inline size_t element_bytes(enum kernel_math math)
+{
+    return math == MATH_BF16 ? 2 : 4;
+}
+
+static inline int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* Where the variants without the caller's products keep things. */
+struct head_space {
+    int64_t rows_pitch, width_pitch; /* of cos and dcos; of z */
+    int parts;                       /* blocks that make partial figures and sums of q */
+    float *cos;                      /* (B, R): <e, p>, not yet divided by ||e|| */
+    float *along, *inverse;          /* (B): see above; 1 / ||e||, 0 for a dead sample */
+    float *q;                        /* (parts, R) */
+    void *dcos, *z;                  /* (B, R), (B, D), elements of the products */
+    double *figures;                 /* (parts, FIGURES) */
+    size_t bytes;
+};
+
+/* How many samples a block of the loss takes where there are sums of q: at most HEAD_PARTS blocks. */
+static inline int samples_per_part(int batch)
+{
+    return (int)round_up(blocks_for(batch, HEAD_PARTS), HEAD_SAMPLES);
+}
+
+/* head_loss.cu: sample_loss for `batch` samples, and what they add up to, in `parts` blocks. */
+struct head_loss_args {
+    struct head_rule rule;
+    int batch, per_part; /* samples of a block: a multiple of HEAD_SAMPLES */
+    const float *cos;
+    void *dcos;
+    int64_t rows_pitch;
+    float *scores, *along;
+    float *q; /* (parts, R), NULL: not wanted */
+    double *figures;
+    /* Either cos are cosines and `length` is known, or e is given: then length is computed, cos are divided by it, and
+     * inverse and (for dP) z are written. */
+    const double *length;
+    const float *e;
+    int width;
+    int64_t width_pitch;
+    float *inverse;
+    void *z;
+};
+int head_loss(enum kernel_math math, const struct head_loss_args *a, kernel_stream stream);
+static inline int head_parts(const struct head_loss_args *a)
+{
+    return (int)blocks_for(a->batch, a->per_part);
+}
+
+/* head_loss.cu: adds the parts' figures up in their order, to the metrics and dlog_scale. */
+int head_figures(const struct kernel_hff_args *a, const double *figures, int parts, kernel_stream stream);
+
+/* head_small.cu: whether the head fits on chip, and the launch that does all but dP and the sums over parts. */
+enum { SMALL_SAMPLES = 16 }; /* of a block */
+bool head_small_fits(const struct kernel_hff_args *a);
+int head_small(const struct kernel_hff_args *a, const struct head_space *space, kernel_stream stream);
+
+/* ---- pieces of several kernels ---- */
+
+/* ||e|| by one warp, squares added in f64. */
+DEVICE double length_of(const float *e, int width)
+{
+    double squares = 0;
+    if (width % 4 == 0 && reinterpret_cast<uintptr_t>(e) % 16 == 0) {
+#pragma unroll 4
+        for (int i = lane_index() * 4; i < width; i += WARP * 4) {
+            float v[4];
+            load(e + i, v);
+#pragma unroll
+            for (int j = 0; j < 4; j++) squares += (double)v[j] * v[j];
+        }
+    } else {
+        for (int i = lane_index(); i < width; i += WARP) squares += (double)e[i] * e[i];
+    }
+    return sqrt(warp_sum(squares));
+}
+
+/* z = e / ||e||, by one warp; what lies behind the width becomes 0. */
+template <int MATH>
+DEVICE void write_z(const float *e, int width, float inverse, typename math_of<MATH>::element *z, int64_t pitch)
+{
+    for (int i = lane_index(); i < (int)pitch; i += WARP)
+        z[i] = narrow<typename math_of<MATH>::element>(i < width ? for_product<MATH>(e[i] * inverse) : 0.0f);
+}
+
+/* The parts' figures, in their order, by the first FIGURES threads of a block. */
+DEVICE void figures_total(const double *figures, int parts, double *metrics, float *dlog_scale, const float *log_scale)
+{
+    int i = (int)threadIdx.x;
+    if (i >= FIGURES) return;
+    double sum = 0;
+#pragma unroll 8
+    for (int part = 0; part < parts; part++) sum += figures[(int64_t)part * FIGURES + i];
+    if (i < METRICS)
+        metrics[i] += sum;
+    else if (dlog_scale)
+        *dlog_scale = (float)(exp((double)*log_scale) * sum);
+}
+
+#endif

@@ -1,0 +1,234 @@
+/* The prototype head for many classes: the caller makes the three products (cuBLASLt), these kernels everything around
+ * them, tile by tile over the batch within a bounded workspace (METHOD.md 1.1-1.4).
+ *
+ *   for a tile of samples: embed: ||e||, z | cos = z p^T | head_loss.cu: scores, loss, dcos | dz = dcos p |
+ *                          finish: de = (dz - z along) / ||e|| | dP += dcos^T z
+ *   at the end: dP = dP - p <p, dP> row by row, and the sums of figures.
+ *
+ * Bytes around the products for (1024, 2048, 1000, 4), bf16 products: embed reads 8 MB, writes 4; loss 16 MB three times
+ * (twice from L1), writes 12; finish 24 MB; dP's projection 100 MB of f32: 1.2e8 bytes in all, 27 us at 4.8 TB/s, against
+ * 50 GFLOP of products (60 to 70 us): most of it in L2, and dP's projection the largest part.
+ * Geometry: embed and finish a warp per sample, 8 to a block; projection a block of 256 threads per prototype. */
+#include "head.cuh"
+
+enum { THREADS = 256, TILE_STEP = 16 };
+
+template <int MATH>
+KERNEL(TILE_THREADS)
+embed_kernel(int batch, int width, const float *e, typename math_of<MATH>::element *z, int64_t pitch, double *length)
+{
+    int64_t b = (int64_t)blockIdx.x * TILE_WARPS + warp_index();
+    if (b >= batch) return;
+    double own = length_of(e + b * width, width);
+    if (lane_index() == 0) length[b] = own;
+    write_z<MATH>(e + b * width, width, inverse_length(own), z + b * pitch, pitch);
+}
+
+/* dz may be de: every element is read and written by one thread. */
+KERNEL(TILE_THREADS)
+finish_kernel(int batch, int width, const float *e, const float *along, const double *length, const float *dz,
+              int64_t pitch, float *de)
+{
+    int64_t b = (int64_t)blockIdx.x * TILE_WARPS + warp_index();
+    if (b >= batch) return;
+    float inverse = inverse_length(length[b]), sum = along[b];
+#pragma unroll 4
+    for (int d = lane_index(); d < width; d += WARP) {
+        float z = e[b * width + d] * inverse;
+        de[b * width + d] = (dz[b * pitch + d] - z * sum) * inverse;
+    }
+}
+
+/* raw may be dp. */
+KERNEL(THREADS) project_kernel(int width, const float *p, const float *raw, int64_t pitch, float *dp)
+{
+    SHARED(double, scratch, THREADS / WARP);
+    int64_t row = blockIdx.x;
+    double dot = 0;
+#pragma unroll 4
+    for (int d = (int)threadIdx.x; d < width; d += THREADS) dot += (double)p[row * width + d] * raw[row * pitch + d];
+    float along = (float)block_sum(dot, scratch);
+#pragma unroll 4
+    for (int d = (int)threadIdx.x; d < width; d += THREADS)
+        dp[row * width + d] = raw[row * pitch + d] - p[row * width + d] * along;
+}
+
+/* Rows of D: where D is no multiple of 8 products of them need room of their own. */
+static bool is_direct(const struct kernel_hff_args *a)
+{
+    return a->width % 8 == 0;
+}
+
+/* The prototypes as the products read them: as they are where that is possible. */
+static bool needs_p(const struct kernel_hff_args *a)
+{
+    return !is_direct(a) || (a->math == MATH_BF16 && !a->p_half);
+}
+
+int kernel_hff_plan(const struct kernel_hff_args *a, size_t limit, struct kernel_hff_plan *plan)
+{
+    if (a->batch < 1 || a->width < 1 || a->classes < 1 || a->per_class < 1) return KERNEL_REFUSED;
+    size_t element = element_bytes(a->math), rows = (size_t)a->classes * (size_t)a->per_class;
+    struct kernel_hff_plan p = {};
+    p.width_pitch = round_up(a->width, 8);
+    p.rows_pitch = round_up((int64_t)rows, 8);
+    size_t wide = (size_t)p.width_pitch, long_ = (size_t)p.rows_pitch;
+    auto take = [&](size_t bytes) {
+        size_t at = p.bytes;
+        p.bytes += (size_t)round_up((int64_t)bytes, 128);
+        return at;
+    };
+    p.figures = take((size_t)blocks_for(a->batch, HEAD_SAMPLES) * FIGURES * sizeof(double));
+    p.p = take(needs_p(a) ? rows * wide * element : 0);
+    p.dp = take(!a->eval && !is_direct(a) ? rows * wide * sizeof(float) : 0);
+    size_t each = wide * element + sizeof(double) + long_ * sizeof(float);
+    if (!a->eval) each += long_ * element + sizeof(float) + (is_direct(a) ? 0 : wide * sizeof(float));
+    size_t slack = 8 * 128, left = limit > p.bytes + slack ? limit - p.bytes - slack : 0;
+    size_t tile = left / each / TILE_STEP * TILE_STEP;
+    if (tile < TILE_STEP) tile = TILE_STEP;
+    p.tile = tile < (size_t)a->batch ? (int)tile : a->batch;
+    tile = (size_t)p.tile;
+    p.z = take(tile * wide * element);
+    p.length = take(tile * (sizeof(double) + sizeof(float))); /* ||e||, then along */
+    p.cos = take(tile * long_ * sizeof(float));
+    p.dcos = take(a->eval ? 0 : tile * long_ * element);
+    p.dz = take(!a->eval && !is_direct(a) ? tile * wide * sizeof(float) : 0);
+    *plan = p;
+    return KERNEL_OK;
+}
+
+/* What the walk over the tiles needs again and again. */
+struct walk {
+    const struct kernel_hff_args *a;
+    const struct kernel_hff_plan *plan;
+    kernel_product_run product;
+    void *context;
+    kernel_stream stream;
+    int rows;
+    const void *p; /* as the products read it */
+    float *dp;     /* before projection */
+};
+
+static char *at(const struct walk *w, size_t offset)
+{
+    return static_cast<char *>(w->a->workspace) + offset;
+}
+
+static double *length_at(const struct walk *w)
+{
+    return reinterpret_cast<double *>(at(w, w->plan->length));
+}
+
+static float *along_at(const struct walk *w)
+{
+    return reinterpret_cast<float *>(length_at(w) + w->plan->tile);
+}
+
+static int embed(const struct walk *w, int first, int count)
+{
+    const struct kernel_hff_args *a = w->a;
+    const float *e = a->e + (int64_t)first * a->width;
+    void *z = at(w, w->plan->z);
+    int64_t blocks = blocks_for(count, TILE_WARPS), pitch = w->plan->width_pitch;
+    switch (a->math) {
+    case MATH_F32:
+        return launch(embed_kernel<MATH_F32>, blocks, TILE_THREADS, 0, w->stream, count, a->width, e,
+                      static_cast<float *>(z), pitch, length_at(w));
+    case MATH_TF32:
+        return launch(embed_kernel<MATH_TF32>, blocks, TILE_THREADS, 0, w->stream, count, a->width, e,
+                      static_cast<float *>(z), pitch, length_at(w));
+    case MATH_BF16:
+        return launch(embed_kernel<MATH_BF16>, blocks, TILE_THREADS, 0, w->stream, count, a->width, e,
+                      static_cast<half_word *>(z), pitch, length_at(w));
+    }
+    return KERNEL_REFUSED;
+}
+
+static int loss(const struct walk *w, int first, int count)
+{
+    const struct kernel_hff_args *a = w->a;
+    struct head_loss_args l = {};
+    l.rule = head_rule_of(a);
+    l.rule.y1 += first;
+    l.rule.y2 += first;
+    l.rule.weight += first;
+    l.batch = count;
+    l.per_part = HEAD_SAMPLES;
+    l.cos = reinterpret_cast<const float *>(at(w, w->plan->cos));
+    l.dcos = at(w, w->plan->dcos);
+    l.rows_pitch = w->plan->rows_pitch;
+    l.scores = a->scores + (int64_t)first * a->classes;
+    l.along = along_at(w);
+    l.figures = reinterpret_cast<double *>(at(w, w->plan->figures)) + (int64_t)(first / HEAD_SAMPLES) * FIGURES;
+    l.length = length_at(w);
+    return head_loss(a->math, &l, w->stream);
+}
+
+static int backward(const struct walk *w, int first, int count)
+{
+    const struct kernel_hff_args *a = w->a;
+    const struct kernel_hff_plan *plan = w->plan;
+    float *de = a->de + (int64_t)first * a->width, *dz = is_direct(a) ? de : reinterpret_cast<float *>(at(w, plan->dz));
+    int64_t pitch = plan->width_pitch;
+    struct kernel_product_args product = {
+        PRODUCT_DZ, a->math, count, a->width, w->rows, at(w, plan->dcos), w->p, dz, plan->rows_pitch, pitch, pitch, 0};
+    int status = w->product(w->context, &product, w->stream);
+    if (status != KERNEL_OK) return status;
+    status = launch(finish_kernel, blocks_for(count, TILE_WARPS), TILE_THREADS, 0, w->stream, count, a->width,
+                    a->e + (int64_t)first * a->width, along_at(w), length_at(w), dz, pitch, de);
+    if (status != KERNEL_OK || !a->dp) return status;
+    product = {PRODUCT_DP,          a->math, w->rows, a->width, count, at(w, plan->dcos), at(w, plan->z), w->dp,
+               plan->rows_pitch, pitch,   pitch,   first > 0};
+    return w->product(w->context, &product, w->stream);
+}
+
+static int tile(const struct walk *w, int first, int count)
+{
+    const struct kernel_hff_plan *plan = w->plan;
+    struct kernel_product_args product = {PRODUCT_COS,
+                                          w->a->math,
+                                          count,
+                                          w->rows,
+                                          w->a->width,
+                                          at(w, plan->z),
+                                          w->p,
+                                          reinterpret_cast<float *>(at(w, plan->cos)),
+                                          plan->width_pitch,
+                                          plan->width_pitch,
+                                          plan->rows_pitch,
+                                          0};
+    int status = embed(w, first, count);
+    if (status == KERNEL_OK) status = w->product(w->context, &product, w->stream);
+    if (status == KERNEL_OK) status = loss(w, first, count);
+    if (status == KERNEL_OK && !w->a->eval) status = backward(w, first, count);
+    return status;
+}
+
+/* p rounded, or with rows that can be read in pieces of 16 bytes. */
+static int prototypes(struct walk *w)
+{
+    const struct kernel_hff_args *a = w->a;
+    w->p = a->math == MATH_BF16 && a->p_half ? a->p_half : a->p;
+    if (!needs_p(a)) return KERNEL_OK;
+    struct kernel_reorder_args copy = {a->p,    at(w, w->plan->p), DTYPE_F32, a->math == MATH_BF16 ? DTYPE_BF16 : DTYPE_F32,
+                                       w->rows, a->width,          1,         a->width,
+                                       w->plan->width_pitch};
+    w->p = copy.dst;
+    return kernel_reorder(&copy, w->stream);
+}
+
+int kernel_hff_tiled(const struct kernel_hff_args *a, const struct kernel_hff_plan *plan, kernel_product_run product,
+                     void *context, kernel_stream stream)
+{
+    if (plan->tile < 1 || (plan->tile < a->batch && plan->tile % TILE_STEP)) return KERNEL_REFUSED;
+    struct walk w = {a, plan, product, context, stream, a->classes * a->per_class, nullptr, nullptr};
+    w.dp = is_direct(a) ? a->dp : reinterpret_cast<float *>(at(&w, plan->dp));
+    int status = prototypes(&w);
+    for (int first = 0; first < a->batch && status == KERNEL_OK; first += plan->tile)
+        status = tile(&w, first, a->batch - first < plan->tile ? a->batch - first : plan->tile);
+    if (status == KERNEL_OK && !a->eval && a->dp)
+        status = launch(project_kernel, w.rows, THREADS, 0, stream, a->width, a->p, w.dp, plan->width_pitch, a->dp);
+    if (status != KERNEL_OK) return status;
+    return head_figures(a, reinterpret_cast<const double *>(at(&w, plan->figures)),
+                        (int)blocks_for(a->batch, HEAD_SAMPLES), stream);
+}

@@ -1,0 +1,204 @@
+/* The prototype head for few prototypes, on chip: products, norms, scores, loss and de of 16 samples by one block, with
+ * all of p beside them in shared memory (METHOD.md 1.1-1.4; head.cuh). dP and the sums over blocks follow in one launch
+ * of head.cu's gradients, which reads the dcos and z that are written here: less traffic than a partial dP per block, and
+ * a fixed order.
+ *
+ * Shared memory: e (16, D), p (R, D), dcos (16, R) as the products read them, cos (16, R) and eight warps' parts of it:
+ * (512, 256, 10, 4) bf16: 90 KB. D is at most 512 with bf16 products, 256 with f32.
+ * Bytes: every block reads p (40 KB; p_half 20 KB) and its 16 KB of e, writes de, z and dcos: for 32 blocks 1.3 MB in
+ * (L2), 0.8 MB out. Expected on an H200, not yet measured: launch and first loads 2.0 us, cos 0.4, loss 1.5, de 0.5, then
+ * 0.8 us between launches and 2.5 us of dP: 8 us of the 12 that are allowed, nearly all of it latency.
+ * Geometry: 256 threads. cos: the warps share D, every warp all prototypes; loss: a warp per sample, two samples each;
+ * de: the warps share D's columns, 32 at a time. */
+#include "head.cuh"
+
+enum { SMALL_ROWS = 128, SMALL_COLUMNS = 32 };
+
+/* Sizes in shared memory, in elements of the products or floats. */
+struct small_sizes {
+    int rows, width;                        /* rounded up to 32 */
+    int width_pitch, dcos_pitch, cos_pitch; /* of e and p; dcos; cos */
+    size_t p, dcos, cos, part;              /* offsets in bytes; e is at 0 */
+    size_t bytes;
+};
+
+static struct small_sizes sizes_of(const struct kernel_hff_args *a)
+{
+    struct small_sizes s;
+    size_t element = element_bytes(a->math);
+    int pad = a->math == MATH_BF16 ? math_of<MATH_BF16>::PAD : math_of<MATH_F32>::PAD;
+    s.rows = (int)round_up((int64_t)a->classes * a->per_class, SMALL_COLUMNS);
+    s.width = (int)round_up(a->width, SMALL_COLUMNS);
+    s.width_pitch = s.width + pad;
+    s.dcos_pitch = s.rows + pad;
+    s.cos_pitch = s.rows + 4;
+    s.p = (size_t)SMALL_SAMPLES * (size_t)s.width_pitch * element;
+    s.dcos = s.p + (size_t)s.rows * (size_t)s.width_pitch * element;
+    s.cos = s.dcos + (size_t)SMALL_SAMPLES * (size_t)s.dcos_pitch * element;
+    s.part = s.cos + (size_t)SMALL_SAMPLES * (size_t)s.cos_pitch * sizeof(float);
+    s.bytes = s.part + (size_t)TILE_WARPS * SMALL_SAMPLES * (size_t)s.cos_pitch * sizeof(float);
+    return s;
+}
+
+bool head_small_fits(const struct kernel_hff_args *a)
+{
+    int64_t rows = (int64_t)a->classes * a->per_class;
+    int most = a->math == MATH_BF16 ? math_of<MATH_BF16>::CHUNK : math_of<MATH_F32>::CHUNK;
+    return rows <= SMALL_ROWS && a->width <= most && sizes_of(a).bytes <= SHARED_MOST - 4096;
+}
+
+struct small_args {
+    struct head_rule rule;
+    struct small_sizes sizes;
+    struct head_space space;
+    int batch, width;
+    const float *e;
+    float *scores, *de;
+};
+
+/* cos = e p^T for the block's samples: each warp its share of k, then everyone adds the warps' parts in their order. */
+template <int MATH>
+DEVICE void small_cos(const struct small_sizes &z, const typename math_of<MATH>::element *e,
+                      const typename math_of<MATH>::element *p, float *part, float *cos)
+{
+    int g = lane_index() / 4, t = lane_index() % 4, pitch = z.cos_pitch;
+    for (int n = 0; n < z.rows; n += SMALL_COLUMNS) {
+        float acc[4][4] = {};
+        warp_product<MATH, 4, false, false>(acc, e, z.width_pitch, p + n * z.width_pitch, z.width_pitch, warp_index(),
+                                            TILE_WARPS, z.width / math_of<MATH>::STEP);
+        float *own = part + (warp_index() * SMALL_SAMPLES + g) * pitch + n + 2 * t;
+#pragma unroll
+        for (int f = 0; f < 4; f++) {
+            own[8 * f] = acc[f][0];
+            own[8 * f + 1] = acc[f][1];
+            own[8 * f + 8 * pitch] = acc[f][2];
+            own[8 * f + 8 * pitch + 1] = acc[f][3];
+        }
+    }
+    BLOCK_SYNC();
+    for (int i = (int)threadIdx.x; i < SMALL_SAMPLES * z.rows; i += TILE_THREADS) {
+        int at = i / z.rows * pitch + i % z.rows;
+        float sum = 0;
+#pragma unroll
+        for (int w = 0; w < TILE_WARPS; w++) sum += part[w * SMALL_SAMPLES * pitch + at];
+        cos[at] = sum;
+    }
+}
+
+/* de = (dcos p - z along) / ||e||. */
+template <int MATH>
+DEVICE void small_de(const struct small_args &a, const typename math_of<MATH>::element *dcos,
+                     const typename math_of<MATH>::element *p, const float *along, const float *inverse)
+{
+    int g = lane_index() / 4, t = lane_index() % 4;
+    int64_t first = (int64_t)blockIdx.x * SMALL_SAMPLES;
+    for (int n = warp_index() * SMALL_COLUMNS; n < a.width; n += TILE_WARPS * SMALL_COLUMNS) {
+        float acc[4][4] = {};
+        warp_product<MATH, 4, false, true>(acc, dcos, a.sizes.dcos_pitch, p + n, a.sizes.width_pitch, 0, 1,
+                                           a.sizes.rows / math_of<MATH>::STEP);
+#pragma unroll
+        for (int i = 0; i < 16; i++) {
+            int row = g + i % 4 / 2 * 8, column = n + i / 4 * 8 + 2 * t + i % 2;
+            if (first + row >= a.batch || column >= a.width) continue;
+            int64_t at = (first + row) * a.width + column;
+            float z = a.e[at] * inverse[row];
+            a.de[at] = (acc[i / 4][i % 4] - z * along[row]) * inverse[row];
+        }
+    }
+}
+
+/* What dP and the sums over blocks need: dcos, and this block's sums of q and of figures. */
+template <int MATH>
+DEVICE void small_results(const struct small_args &a, const typename math_of<MATH>::element *dcos, const float *cos,
+                          const float *inverse, const double *figures)
+{
+    typedef typename math_of<MATH>::element element;
+    int64_t first = (int64_t)blockIdx.x * SMALL_SAMPLES;
+    int rows = a.rule.rows, pitch = (int)a.space.rows_pitch;
+    if (threadIdx.x < FIGURES) {
+        double sum = 0;
+        for (int i = 0; i < SMALL_SAMPLES; i++) sum += figures[i * FIGURES + (int)threadIdx.x];
+        a.space.figures[(int64_t)blockIdx.x * FIGURES + threadIdx.x] = sum;
+    }
+    if (a.rule.eval) return;
+    for (int i = (int)threadIdx.x; i < SMALL_SAMPLES * pitch; i += TILE_THREADS) {
+        int row = i / pitch, r = i % pitch;
+        if (first + row < a.batch)
+            static_cast<element *>(a.space.dcos)[(first + row) * pitch + r] = dcos[row * a.sizes.dcos_pitch + r];
+    }
+    for (int r = (int)threadIdx.x; r < rows; r += TILE_THREADS) {
+        float sum = 0;
+        for (int i = 0; i < SMALL_SAMPLES; i++)
+            sum += widen(dcos[i * a.sizes.dcos_pitch + r]) * (cos[i * a.sizes.cos_pitch + r] * inverse[i]);
+        a.space.q[(int64_t)blockIdx.x * rows + r] = sum;
+    }
+}
+
+template <int MATH, typename P>
+KERNEL(TILE_THREADS) small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> prototypes)
+{
+    typedef typename math_of<MATH>::element element;
+    constexpr int COLUMNS = math_of<MATH>::CHUNK;
+    DYNAMIC_SHARED(char, shared);
+    SHARED(double, figures, SMALL_SAMPLES *FIGURES);
+    SHARED(double, lengths, SMALL_SAMPLES);
+    SHARED(float, inverse, SMALL_SAMPLES);
+    SHARED(float, along, SMALL_SAMPLES);
+    const struct small_sizes &z = a.sizes;
+    element *e = reinterpret_cast<element *>(shared), *p = reinterpret_cast<element *>(shared + z.p);
+    element *dcos = reinterpret_cast<element *>(shared + z.dcos);
+    float *cos = reinterpret_cast<float *>(shared + z.cos), *part = reinterpret_cast<float *>(shared + z.part);
+    int64_t first = (int64_t)blockIdx.x * SMALL_SAMPLES;
+    struct matrix<float> samples = {a.e, a.width, a.batch, a.width, a.width % 4 == 0};
+    stage<MATH, COLUMNS>(p, z.width_pitch, prototypes, 0, z.rows, 0, z.width);
+    stage<MATH, COLUMNS>(e, z.width_pitch, samples, first, SMALL_SAMPLES, 0, z.width);
+    for (int i = warp_index(); i < SMALL_SAMPLES && first + i < a.batch; i += TILE_WARPS) {
+        const float *own = a.e + (first + i) * a.width;
+        double length = length_of(own, a.width);
+        if (lane_index() == 0) lengths[i] = length;
+        if (!a.rule.eval)
+            write_z<MATH>(own, a.width, inverse_length(length),
+                          static_cast<element *>(a.space.z) + (first + i) * a.space.width_pitch, a.space.width_pitch);
+    }
+    copies_wait();
+    BLOCK_SYNC();
+    small_cos<MATH>(z, e, p, part, cos);
+    BLOCK_SYNC();
+    for (int i = warp_index(); i < SMALL_SAMPLES; i += TILE_WARPS) {
+        int64_t b = first + i;
+        float sum = 0, factor = 0;
+        if (b < a.batch) {
+            factor = inverse_length(lengths[i]);
+            struct head_sample s = {cos + i * z.cos_pitch, factor, lengths[i], a.scores + b * a.rule.classes, nullptr,
+                                    a.rule.y1[b], a.rule.y2[b], a.rule.weight[b]};
+            sum = sample_loss<MATH>(a.rule, s, dcos + i * z.dcos_pitch, z.rows, figures + i * FIGURES);
+        } else {
+            for (int r = lane_index(); r < z.rows; r += WARP) dcos[i * z.dcos_pitch + r] = narrow<element>(0.0f);
+            if (lane_index() < FIGURES) figures[i * FIGURES + lane_index()] = 0;
+        }
+        if (lane_index() == 0) along[i] = sum, inverse[i] = factor;
+    }
+    BLOCK_SYNC();
+    small_results<MATH>(a, dcos, cos, inverse, figures);
+    if (!a.rule.eval) small_de<MATH>(a, dcos, p, along, inverse);
+}
+
+template <int MATH, typename P> static int run(const struct small_args *s, const P *p, kernel_stream stream)
+{
+    struct matrix<P> prototypes = matrix_of(p, s->width, s->rule.rows, s->width);
+    return launch(small_kernel<MATH, P>, blocks_for(s->batch, SMALL_SAMPLES), TILE_THREADS, s->sizes.bytes, stream, *s,
+                  prototypes);
+}
+
+int head_small(const struct kernel_hff_args *a, const struct head_space *space, kernel_stream stream)
+{
+    struct small_args s = {head_rule_of(a), sizes_of(a), *space, a->batch, a->width, a->e, a->scores, a->de};
+    switch (a->math) {
+    case MATH_F32: return run<MATH_F32>(&s, a->p, stream);
+    case MATH_TF32: return run<MATH_TF32>(&s, a->p, stream);
+    case MATH_BF16:
+        return a->p_half ? run<MATH_BF16>(&s, static_cast<const half_word *>(a->p_half), stream)
+                         : run<MATH_BF16>(&s, a->p, stream);
+    }
+    return KERNEL_REFUSED;
+}

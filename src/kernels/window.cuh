@@ -19,7 +19,7 @@ DEVICE void window_pool(bool max, int kernel, float (&y)[V], uint8_t (&place)[V]
         for (int i = 0; i < V; i++) {
             if (!max) {
                 y[i] += v[i];
-            } else if (!(v[i] <= y[i])) { /* not a number wins, and is noticed */
+            } else if (!(v[i] <= y[i]) && y[i] == y[i]) { /* the first that is not a number wins, and is noticed */
                 y[i] = v[i];
                 place[i] = (uint8_t)k;
             }

@@ -1,5 +1,4 @@
 /* norm, norm_eval and norm_back, with and without pooling on the way, against the reference. */
-#include "kernels/norm.cu"
 #include "support.hpp"
 
 struct Case {

@@ -2,7 +2,7 @@
  * double as the truth, and running every kernel under several orders of threads, which must give the same bytes.
  *
  * A buffer ends at a page that cannot be touched and has guard bytes before it (and, up to 15, behind it); outputs start
- * as not-a-number. Each test file includes the kernel files it tests. */
+ * as not-a-number. */
 #ifndef TESTS_SHIM_SUPPORT_H
 #define TESTS_SHIM_SUPPORT_H
 
@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <vector>

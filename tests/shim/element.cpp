@@ -1,0 +1,164 @@
+/* act, act_back, bias, bias_grad, unit, reorder and tick. */
+#include "support.hpp"
+
+static std::vector<unsigned char> check_act(enum dtype dtype, enum act act, int count)
+{
+    Activation x(dtype, 1, count, 1, 1, count), y(dtype, 1, count, 1, 1, count), dy(dtype, 1, count, 1, 1, count);
+    size_t n = (size_t)count;
+    std::vector<double> values = random_values(n, 1, dtype), slopes = random_values(n, 2, dtype), out(n), back(n);
+    struct op_desc desc = describe(OP_ACT);
+    desc.attr.act.act = act;
+    desc.arg[0] = x.tensor();
+    reference(desc, {values.data(), out.data()});
+    desc.kind = OP_ACT_BACK;
+    reference(desc, {values.data(), slopes.data(), back.data()});
+    x.put(values);
+    dy.put(slopes);
+    struct kernel_act_args a = {dtype, act, count, x.memory.data(), y.memory.data(), nullptr};
+    run_ok(kernel_act(&a, nullptr));
+    expect_activation("y", y, out, 0, 1e-7);
+    a.y = dy.memory.data(); /* in place */
+    a.dy = dy.memory.data();
+    run_ok(kernel_act_back(&a, nullptr));
+    expect_activation("dx", dy, back, 0, 1e-7);
+    std::vector<unsigned char> bytes;
+    append(bytes, y.memory);
+    append(bytes, dy.memory);
+    return bytes;
+}
+
+static void activations(void **)
+{
+    for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16})
+        for (int act = 0; act < ACT_COUNT; act++)
+            for (int count : {1, 7, 8, 1024, 2059}) in_any_order([&] { return check_act(dtype, (enum act)act, count); });
+}
+
+static std::vector<unsigned char> check_bias(enum dtype dtype, int rows, int channels, int pitch)
+{
+    Activation y(dtype, rows, channels, 1, 1, pitch);
+    size_t n = (size_t)channels;
+    std::vector<double> values = random_values(y.logical(), 1, dtype), bias = random_values(n, 2), sums(n, 0.0), out;
+    for (size_t i = 0; i < values.size(); i++) {
+        sums[i % n] += values[i];
+        out.push_back(std::fmax(0, values[i] + bias[i % n]));
+    }
+    Buffer<float> b(floats(bias)), db(n);
+    Buffer<unsigned> tickets(std::vector<unsigned>(KERNEL_TICKETS, 0));
+    y.put(values);
+    struct kernel_bias_args a = {};
+    a.dtype = dtype;
+    a.act = ACT_RELU;
+    a.rows = rows;
+    a.channels = channels;
+    a.pitch = pitch;
+    a.y = y.memory.data();
+    a.dy = y.memory.data();
+    a.bias = b.data();
+    a.dbias = db.data();
+    a.tickets = tickets.data();
+    Buffer<unsigned char> workspace(kernel_bias_grad_workspace(&a));
+    a.workspace = workspace.data();
+    run_ok(kernel_bias_grad(&a, nullptr));
+    workspace.check();
+    expect_all_near("dbias", db, sums, 1e-6 * rows, 1e-6);
+    run_ok(kernel_bias(&a, nullptr));
+    expect_activation("y", y, out, 1e-6, 1e-6);
+    std::vector<unsigned char> bytes;
+    append(bytes, db);
+    append(bytes, y.memory);
+    return bytes;
+}
+
+static void biases(void **)
+{
+    static const int sizes[][3] = {{5, 8, 8}, {1, 3, 3}, {300, 70, 72}, {1000, 10, 16}, {40, 33, 33}};
+    for (const int(&s)[3] : sizes)
+        for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16}) in_any_order([&] { return check_bias(dtype, s[0], s[1], s[2]); });
+}
+
+static std::vector<unsigned char> check_unit(enum dtype dtype, int channels, int pitch, int side, double factor)
+{
+    Activation x(dtype, 5, channels, side, side, pitch), y(dtype, 5, channels, side, side, pitch);
+    std::vector<double> values = random_values(x.logical(), 1, dtype), out(x.logical());
+    size_t each = values.size() / 5;
+    for (size_t i = 0; i < values.size(); i++) values[i] = i / each == 3 ? 0 : as_dtype(dtype, values[i] * factor);
+    struct op_desc desc = describe(OP_UNIT);
+    desc.arg[0] = x.tensor();
+    reference(desc, {values.data(), out.data()});
+    x.put(values);
+    struct kernel_unit_args a = {dtype, 5, (int64_t)side * side * pitch, (int64_t)each, x.memory.data(), y.memory.data()};
+    run_ok(kernel_unit(&a, nullptr));
+    expect_activation("y", y, out, 0, 1e-6);
+    a.y = x.memory.data();
+    run_ok(kernel_unit(&a, nullptr));
+    expect_activation("in place", x, out, 0, 1e-6);
+    std::vector<unsigned char> bytes;
+    append(bytes, y.memory);
+    return bytes;
+}
+
+static void units(void **)
+{
+    for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16})
+        for (double factor : {1.0, 1e-9, 1e18}) {
+            in_any_order([&] { return check_unit(dtype, 13, 16, 3, factor); });
+            in_any_order([&] { return check_unit(dtype, 7, 7, 1, factor); });
+            in_any_order([&] { return check_unit(dtype, 40, 40, 9, factor); });
+        }
+}
+
+/* src and dst each planes (pitch 0) or channels last. */
+static void check_reorder(enum dtype from, enum dtype to, int batch, int channels, int area, int src_pitch, int dst_pitch)
+{
+    auto stored = [&](int pitch) { return pitch ? pitch : channels; };
+    auto place = [&](int pitch, int b, int c, int i) {
+        return pitch ? ((size_t)b * (size_t)area + (size_t)i) * (size_t)pitch + (size_t)c
+                     : ((size_t)b * (size_t)channels + (size_t)c) * (size_t)area + (size_t)i;
+    };
+    Activation src(from, batch, stored(src_pitch) * area, 1, 1, stored(src_pitch) * area);
+    Activation dst(to, batch, stored(dst_pitch) * area, 1, 1, stored(dst_pitch) * area);
+    src.put(random_values(src.logical(), 3, from));
+    struct kernel_reorder_args a = {src.memory.data(), dst.memory.data(), from, to, batch, channels, area, src_pitch, dst_pitch};
+    run_ok(kernel_reorder(&a, nullptr));
+    dst.memory.check();
+    for (int b = 0; b < batch; b++)
+        for (int i = 0; i < area; i++)
+            for (int c = 0; c < stored(dst_pitch); c++) {
+                double want = c < channels ? as_dtype(to, src.get(place(src_pitch, b, c, i))) : 0;
+                if (dst.get(place(dst_pitch, b, c, i)) != want) fail_msg("sample %d, channel %d, position %d", b, c, i);
+            }
+}
+
+static void reorders(void **)
+{
+    static const int sizes[][3] = {{2, 3, 35}, {2, 40, 49}, {3, 33, 16}, {5, 9, 1}, {2, 64, 4}, {1, 16, 100}};
+    for (const int(&s)[3] : sizes)
+        for (enum dtype from : {DTYPE_F32, DTYPE_BF16})
+            for (enum dtype to : {DTYPE_F32, DTYPE_BF16})
+                for (int src : {0, (s[1] + 7) / 8 * 8})
+                    for (int dst : {0, s[1], (s[1] + 7) / 8 * 8}) check_reorder(from, to, s[0], s[1], s[2], src, dst);
+}
+
+static void ticks(void **)
+{
+    Buffer<uint64_t> step(std::vector<uint64_t>{1}), cursor(std::vector<uint64_t>{7, 3, 100});
+    Buffer<double> table(std::vector<double>{0, 1, 2, 10, 11, 12, 20, 21, 22}), out(3);
+    struct kernel_tick_args a = {step.data(), table.data(), 3, 3, out.data(), cursor.data(), 32};
+    for (int call = 0; call < 3; call++) {
+        run_ok(kernel_tick(&a, nullptr));
+        for (size_t i = 0; i < 3; i++) assert_true(out[i] == (call == 0 ? 10.0 : 20.0) + (double)i);
+        out.check();
+    }
+    assert_int_equal(step[0], 4);
+    assert_int_equal(cursor[CURSOR_FIRST], 196);
+    assert_int_equal(cursor[CURSOR_SEED], 7);
+    assert_int_equal(cursor[CURSOR_EPOCH], 3);
+}
+
+int main()
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(activations), cmocka_unit_test(biases), cmocka_unit_test(units),
+                                       cmocka_unit_test(reorders), cmocka_unit_test(ticks)};
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -38,7 +38,7 @@ step "packages" install_packages $BUILD_PACKAGES $TEST_PACKAGES
 step "configure, release" cmake -S . -B "$out/release" -G Ninja -DHFF_EXPERIMENTS=ON --log-level=WARNING
 step "build, release" build "$out/release"
 step "tests, release" run_tests "$out/release"
-step "configure, sanitizers" cmake -S . -B "$out/sanitize" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHFF_SANITIZE=ON --log-level=WARNING
+step "configure, sanitizers" cmake -S . -B "$out/sanitize" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DHFF_SANITIZE=ON -DHFF_CUDA=off --log-level=WARNING
 step "build, sanitizers" build "$out/sanitize"
 step "tests, sanitizers" run_tests "$out/sanitize"
 if [ "$full" = 1 ]; then

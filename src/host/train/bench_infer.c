@@ -101,7 +101,7 @@ static hff_status run_point(struct point *point, const struct bench_request *req
 {
     hff_status status = HFF_OK;
     for (int m = 0; m < METHODS && status == HFF_OK; m++) status = open_method(point, m, request, image);
-    if (status == HFF_OK) status = contenders_time(point->by, METHODS, point->rounds);
+    if (status == HFF_OK) status = contenders_time(point->by, METHODS, point->rounds, request->console.signal);
     if (status == HFF_OK) *out = point_json(point, request);
     for (int m = 0; m < METHODS; m++) contender_close(&point->by[m]);
     return status;
@@ -279,7 +279,7 @@ hff_status bench_models(const struct bench_request *request, FILE *out)
     hff_status status = HFF_OK;
     for (int i = 0; i < count && status == HFF_OK; i++)
         status = open_model(&rivals[i], &c[i], request->models[i], rounds, request);
-    if (status == HFF_OK) status = contenders_time(c, count, rounds);
+    if (status == HFF_OK) status = contenders_time(c, count, rounds, request->console.signal);
     if (status == HFF_OK && request->figure) status = draw_models(request, rivals, c, count);
     if (status == HFF_OK) print_models(request, rivals, c, count, rounds, out);
     for (int i = 0; i < count; i++) {

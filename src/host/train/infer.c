@@ -36,6 +36,7 @@ static hff_status make_batch(struct contender *c, int rounds)
 
 hff_status contender_start(struct contender *c, int rounds)
 {
+    TRY(setup_fits(&c->setup));
     TRY(engine_bind(c->setup.engine));
     TRY(rules_from_config(&c->rules, &c->rule, c->setup.config, c->setup.engine));
     if (!c->rules.known[c->rule]) c->rule = RULE_SUM;
@@ -101,7 +102,7 @@ static double median(double *seconds, int count)
     return count % 2 ? seconds[count / 2] : 0.5 * (seconds[count / 2 - 1] + seconds[count / 2]);
 }
 
-hff_status contenders_time(struct contender *contenders, int count, int rounds)
+hff_status contenders_time(struct contender *contenders, int count, int rounds, const volatile sig_atomic_t *stop)
 {
     for (int i = 0; i < count; i++) { /* a warm-up, which also says how many calls make a round */
         double first;
@@ -114,7 +115,10 @@ hff_status contenders_time(struct contender *contenders, int count, int rounds)
         for (int i = 0; i < count; i++) {
             struct contender *c = &contenders[i];
             double *seconds = c->seconds + c->calls;
-            for (int k = 0; k < c->each; k++) TRY(timed(c, &c->seconds[c->calls++]));
+            for (int k = 0; k < c->each; k++) {
+                TRY(timed(c, &c->seconds[c->calls++]));
+                TRY(stop_asked(stop, "a measurement"));
+            }
             c->round[r] = median(seconds, c->each);
         }
     return HFF_OK;

@@ -27,8 +27,8 @@ void contender_close(struct contender *contender); /* the setup too */
 /* Predicts the batch: scores of all stages, joined by the rule into a class for each image. */
 hff_status contender_predict(struct contender *contender);
 
-/* rounds in which every contender predicts, the slow ones once, the quick ones several times. */
-hff_status contenders_time(struct contender *contenders, int count, int rounds);
+/* rounds in which every contender predicts, the slow ones once, the quick ones several times. stop: as in stop_asked. */
+hff_status contenders_time(struct contender *contenders, int count, int rounds, const volatile sig_atomic_t *stop);
 
 struct latency {
     double images_per_s, p50, p99, min, max; /* seconds; images_per_s from p50 */

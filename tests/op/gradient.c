@@ -201,6 +201,7 @@ static void hff(void **state)
                             .scale = 6};
         struct op_values in;
         c.desc.attr.hff.global_batch = 18;
+        c.desc.attr.hff.discount = bits & 4 ? 0.7 : 0;
         values_make(&c, &in);
         unit_rows(in.arg[1], tensor_count(&c.desc.arg[1]), size.width);
         struct op_values out = run(*state, &c, &in);
@@ -212,9 +213,66 @@ static void hff(void **state)
     }
 }
 
+static void moments(void **state)
+{
+    static const struct tensor none = {0};
+    struct tensor x = f32_4(3, 6, 4, 3), flat = f32_2(4, 12);
+    struct op_desc forward = desc_make(OP_UNIT, 1), backward = desc_make(OP_UNIT_BACK, 1);
+    for (int i = 0; i < 2; i++) {
+        for (int a = 0; a < 3; a++) {
+            forward.arg[a] = a < 2 ? i ? flat : x : none;
+            backward.arg[a] = i ? flat : x;
+        }
+        check_back(*state, forward, backward, "y");
+    }
+    check_back(*state, desc_energy(OP_ENERGY, x, 3), desc_energy(OP_ENERGY_BACK, x, 3), "y");
+    check_back(*state, desc_energy(OP_ENERGY, flat, 4), desc_energy(OP_ENERGY_BACK, flat, 4), "y");
+    check_back(*state, desc_energy(OP_DEVIATION, x, 6), desc_energy(OP_DEVIATION_BACK, x, 6), "y");
+}
+
+/* A loss of argument 0, through the metrics that it adds to, against its argument 4. */
+static void check_loss(struct harness *h, struct op_desc desc, int data, int64_t global_batch)
+{
+    struct op_case c = {.desc = desc, .data = data};
+    struct op_values in, out[2];
+    char text[1024];
+    values_make(&c, &in);
+    struct op_values gradient = run(h, &c, &in);
+    for (int64_t i = 0; i < tensor_count(&desc.arg[0]); i++) {
+        double at = in.arg[0][i], loss[2];
+        for (int side = 0; side < 2; side++) {
+            in.arg[0][i] = at + (side ? step : -step);
+            out[side] = run(h, &c, &in);
+            loss[side] = out[side].arg[5][METRIC_LOSS] / (double)global_batch;
+            values_free(&out[side]);
+        }
+        in.arg[0][i] = at;
+        double slope = (loss[1] - loss[0]) / (2 * step);
+        if (!(fabs(slope - gradient.arg[4][i]) <= room * (1 + fabs(slope))))
+            fail_msg("%s: gradient [%lld] is %.12g, differences say %.12g", op_text(&desc, text, sizeof text),
+                     (long long)i, gradient.arg[4][i], slope);
+    }
+    values_free(&in);
+    values_free(&gradient);
+}
+
+static void losses(void **state)
+{
+    for (int bits = 0; bits < 8; bits++) {
+        int data = bits & 1 ? DATA_MIXUP : 0, all = bits & 2 ? 18 : 6;
+        struct op_desc entropy = desc_cross_entropy(2, 6, 5, bits & 4 ? 0.1 : 0, bits & 4 ? 0.7 : 0);
+        entropy.attr.cross_entropy.global_batch = all;
+        check_loss(*state, entropy, data, all);
+        struct op_desc similar = desc_similarity(2, 6, 7, bits & 4 ? 3 : 5, 0.6);
+        similar.attr.similarity.global_batch = all;
+        check_loss(*state, similar, data, all);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(linear), cmocka_unit_test(conv), cmocka_unit_test(norm),
-                                       cmocka_unit_test(act),    cmocka_unit_test(pool), cmocka_unit_test(hff)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(linear),  cmocka_unit_test(conv),  cmocka_unit_test(norm),
+                                       cmocka_unit_test(act),     cmocka_unit_test(pool),  cmocka_unit_test(hff),
+                                       cmocka_unit_test(moments), cmocka_unit_test(losses)};
     return cmocka_run_group_tests(tests, harness_open, harness_close);
 }

@@ -80,6 +80,7 @@ static void global_batch(void **state)
     for (int i = 0; i < SIZES; i++) {
         struct op_case c = {.desc = desc_hff(sizes[i].slices, sizes[i].size, HFF_LOSS_SOFTMAX, 0, 0.1, 1, 1, 0)};
         c.desc.attr.hff.global_batch = 4 * sizes[i].size.batch;
+        c.desc.attr.hff.discount = i % 2 ? 0.75 : 0; /* and of a loss of two terms */
         harness_check(*state, &c);
     }
     harness_finish(*state);

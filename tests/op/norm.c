@@ -1,4 +1,4 @@
-/* norm, norm_eval, norm_back, act, act_back, unit on every backend, against the reference. */
+/* norm, norm_eval, norm_back, act, act_back, add, unit, unit_back on every backend, against the reference. */
 #include "support/op_harness.h"
 
 #include <setjmp.h>
@@ -75,9 +75,24 @@ static void unit(void **state)
     harness_finish(*state);
 }
 
+static void unit_back(void **state)
+{
+    check_plain(*state, OP_UNIT_BACK, -1, DATA_MAY_BE_ZERO); /* a single element passes nothing back */
+    check_plain(*state, OP_UNIT_BACK, -1, DATA_MAY_BE_ZERO | DATA_IN_PLACE);
+    harness_finish(*state);
+}
+
+static void add(void **state)
+{
+    check_plain(*state, OP_ADD, -1, 0);
+    check_plain(*state, OP_ADD, -1, DATA_IN_PLACE);
+    harness_finish(*state);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(norm), cmocka_unit_test(norm_eval), cmocka_unit_test(norm_back),
-                                       cmocka_unit_test(act), cmocka_unit_test(unit)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(norm), cmocka_unit_test(norm_eval), cmocka_unit_test(norm_back), cmocka_unit_test(act),
+        cmocka_unit_test(add),  cmocka_unit_test(unit),      cmocka_unit_test(unit_back)};
     return cmocka_run_group_tests(tests, harness_open, harness_close);
 }

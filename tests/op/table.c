@@ -115,6 +115,11 @@ static void checks(void **state)
     bad = desc_hff(1, (struct hff_sizes){6, 5, 2, 7}, HFF_LOSS_SOFTMAX, 0, 0, 1, 0, 1);
     bad.arg[3].dtype = DTYPE_I64;
     refuse(bad, "argument y1 has the wrong element type");
+    refuse(desc_energy(OP_ENERGY, f32_2(4, 10), 3), "groups do not divide");
+    refuse(desc_energy(OP_DEVIATION, f32_4(4, 10, 1, 1), 10), "one position");
+    bad = desc_cross_entropy(2, 8, 5, 0, 0);
+    bad.attr.cross_entropy.global_batch = 7;
+    refuse(bad, "global_batch");
 }
 
 static void activations(void **state)

@@ -100,6 +100,54 @@ struct op_desc desc_hff(int slices, struct hff_sizes s, enum hff_loss loss, doub
     return d;
 }
 
+struct op_desc desc_energy(enum op_kind kind, struct tensor x, int64_t groups)
+{
+    struct op_desc d = desc_make(kind, 1);
+    d.arg[0] = x;
+    d.arg[1] = f32_2(x.dim[0], groups);
+    if (kind == OP_ENERGY_BACK || kind == OP_DEVIATION_BACK) d.arg[2] = x;
+    return d;
+}
+
+/* cross_entropy and similarity: a row of width for each sample, two labels, a gradient, metrics. */
+static struct op_desc desc_loss(enum op_kind kind, int slices, int64_t batch, int64_t width)
+{
+    struct op_desc d = desc_make(kind, slices);
+    d.arg[0] = d.arg[4] = f32_2(batch, width);
+    d.arg[1] = d.arg[2] = tensor_make1(DTYPE_I32, batch);
+    d.arg[3] = f32_1(batch);
+    d.arg[5] = tensor_make1(DTYPE_F64, METRICS);
+    return d;
+}
+
+struct op_desc desc_cross_entropy(int slices, int64_t batch, int64_t classes, double smoothing, double discount)
+{
+    struct op_desc d = desc_loss(OP_CROSS_ENTROPY, slices, batch, classes);
+    d.attr.cross_entropy.global_batch = batch;
+    d.attr.cross_entropy.smoothing = smoothing;
+    d.attr.cross_entropy.discount = discount;
+    return d;
+}
+
+struct op_desc desc_cross_entropy_eval(int slices, int64_t batch, int64_t classes)
+{
+    struct op_desc d = desc_make(OP_CROSS_ENTROPY_EVAL, slices);
+    d.arg[0] = f32_2(batch, classes);
+    d.arg[1] = tensor_make1(DTYPE_I32, batch);
+    d.arg[2] = f32_1(batch);
+    d.arg[3] = tensor_make1(DTYPE_F64, METRICS);
+    return d;
+}
+
+struct op_desc desc_similarity(int slices, int64_t batch, int64_t width, int64_t classes, double share)
+{
+    struct op_desc d = desc_loss(OP_SIMILARITY, slices, batch, width);
+    d.attr.similarity.global_batch = batch;
+    d.attr.similarity.classes = classes;
+    d.attr.similarity.share = share;
+    return d;
+}
+
 struct op_desc desc_hff_eval(int slices, struct hff_sizes s, enum hff_loss loss)
 {
     struct op_desc d = desc_make(OP_HFF_EVAL, slices);

@@ -102,5 +102,9 @@ struct hff_sizes {
 struct op_desc desc_hff(int slices, struct hff_sizes sizes, enum hff_loss loss, double margin, double smoothing, int dp,
                         int dscale, int wins);
 struct op_desc desc_hff_eval(int slices, struct hff_sizes sizes, enum hff_loss loss);
+struct op_desc desc_energy(enum op_kind kind, struct tensor x, int64_t groups); /* deviation: groups are the channels */
+struct op_desc desc_cross_entropy(int slices, int64_t batch, int64_t classes, double smoothing, double discount);
+struct op_desc desc_cross_entropy_eval(int slices, int64_t batch, int64_t classes);
+struct op_desc desc_similarity(int slices, int64_t batch, int64_t width, int64_t classes, double share);
 
 #endif

@@ -207,7 +207,8 @@ static void share_slots(struct run *r, const struct op_case *c)
     for (int a = 0; a < OP_ARGS; a++) r->shares[a] = a;
     if (!(c->data & DATA_IN_PLACE)) return;
     if (c->desc.kind == OP_ACT) r->shares[1] = 0;
-    if (c->desc.kind == OP_ACT_BACK) r->shares[2] = 1;
+    if (c->desc.kind == OP_ACT_BACK || c->desc.kind == OP_UNIT_BACK) r->shares[2] = 1;
+    if (c->desc.kind == OP_ADD) r->shares[2] = 0;
     if (c->desc.kind == OP_NORM_BACK) r->shares[6] = 5;
 }
 

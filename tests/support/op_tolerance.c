@@ -85,6 +85,44 @@ static struct op_room hff_room(const struct op_case *c, const struct op_values *
     return de;
 }
 
+/* dx = f (dy - x <x, dy> / ||x||^2): in f32 are both terms of the difference, f and 1 / ||x||^2 <x, dy>. A small sample
+ * has a large f. */
+static struct op_room unit_back_room(const struct op_case *c, const struct op_values *in)
+{
+    const struct op_desc *d = &c->desc;
+    int64_t n = tensor_row(&d->arg[0]);
+    double most = 0, terms = largest(in->arg[1], tensor_count(&d->arg[1]));
+    for (int64_t b = 0; b < d->arg[0].dim[0]; b++) {
+        double squares = 0;
+        for (int64_t i = b * n; i < (b + 1) * n; i++) squares += in->arg[0][i] * in->arg[0][i];
+        most = fmax(most, sqrt((double)n / squares));
+    }
+    return room(16 * most * terms, 4);
+}
+
+/* The mean is rounded to f32 before it is taken from x, and deviations may be small. */
+static struct op_room deviation_room(const struct op_case *c, const struct op_values *in, int arg)
+{
+    const struct op_desc *d = &c->desc;
+    double x = largest(in->arg[0], tensor_count(&d->arg[0])), n = (double)tensor_area(&d->arg[0]);
+    if (d->kind == OP_DEVIATION) return room(0, 8);
+    (void)arg;
+    /* dy (x - mean) / ((n - 1) deviation), where (x - mean) / deviation is at most sqrt(n) */
+    return room(8 * x * largest(in->arg[1], tensor_count(&d->arg[1])) / (n - 1) / 0.05, 4);
+}
+
+/* Cosines err by some eps as in hff_room, differences of cosines likewise; dx sums n of them with unit vectors, and
+ * divides by ||x - mean||, about sqrt(D). */
+static struct op_room similarity_room(const struct op_case *c, int arg)
+{
+    const struct op_desc *d = &c->desc;
+    double batch = (double)d->arg[0].dim[0], width = (double)d->arg[0].dim[1], n = batch / d->slices;
+    double cosine = 6 + sqrt(width) / 4,
+           factor = 4 * d->attr.similarity.share / (n * (double)d->attr.similarity.global_batch);
+    if (arg == 5) return room(4 * batch * cosine, 8);
+    return room(factor * n * cosine * fmin(1, 4 / sqrt(width)) * fmax(1, 4 / sqrt(width)), 4);
+}
+
 static double pool_terms(const struct op_desc *d)
 {
     double kernel = d->attr.pool.kernel;
@@ -129,7 +167,16 @@ static struct op_room f32_room(const struct op_case *c, const struct op_values *
     case OP_POOL_BACK:
     case OP_APOOL:
     case OP_APOOL_BACK: return room(pool_terms(d), 2);
+    case OP_ADD: return room(0, 1);
     case OP_UNIT: return room(0, 4 + sqrt((double)tensor_row(&d->arg[0])));
+    case OP_UNIT_BACK: return unit_back_room(c, in);
+    case OP_ENERGY: return room(0, 8); /* fp64 */
+    case OP_ENERGY_BACK: return room(0, 4);
+    case OP_DEVIATION:
+    case OP_DEVIATION_BACK: return deviation_room(c, in, arg);
+    case OP_CROSS_ENTROPY:
+    case OP_CROSS_ENTROPY_EVAL: return room(0, 4); /* fp64 but for what is read and written */
+    case OP_SIMILARITY: return similarity_room(c, arg);
     case OP_HFF:
     case OP_HFF_EVAL: return hff_room(c, in, arg);
     case OP_NEGATIVES: break;

@@ -79,19 +79,27 @@ static void fill_norm(const struct op_case *c, struct op_values *v)
     if (c->desc.kind == OP_NORM_BACK) avoid_kink(c, v);
 }
 
-static void fill_labels(const struct op_case *c, struct op_values *v, struct rng *rng)
+/* The argument of that name; NULL where the op has none. */
+static double *named(const struct op_case *c, struct op_values *v, const char *name)
+{
+    for (int i = 0; i < op_table[c->desc.kind].args; i++)
+        if (strcmp(op_table[c->desc.kind].arg[i].name, name) == 0) return v->arg[i];
+    return NULL;
+}
+
+static void fill_labels(const struct op_case *c, struct op_values *v, int64_t classes, struct rng *rng)
 {
     const struct op_desc *d = &c->desc;
-    int64_t classes = d->arg[1].dim[0], width = d->arg[0].dim[1];
-    double *weight = v->arg[d->kind == OP_HFF ? 5 : 4];
+    int64_t width = d->arg[0].dim[1];
+    double *weight = named(c, v, "weight"), *y1 = named(c, v, "y1"), *y2 = named(c, v, "y2");
     for (int64_t b = 0; b < d->arg[0].dim[0]; b++) {
-        v->arg[3][b] = rng_below(rng, (uint32_t)classes);
+        y1[b] = rng_below(rng, (uint32_t)classes);
         weight[b] = 1;
-        if (d->kind == OP_HFF) v->arg[4][b] = c->data & DATA_MIXUP ? rng_below(rng, (uint32_t)classes) : v->arg[3][b];
+        if (y2) y2[b] = c->data & DATA_MIXUP ? rng_below(rng, (uint32_t)classes) : y1[b];
         if (c->data & DATA_MIXUP) weight[b] = b % 5 == 4 ? 0.5 : rng_uniform(rng);
         if (c->data & DATA_PADDING && b % 3 == 2) {
             weight[b] = 0;
-            v->arg[3][b] = 1 << 30;
+            y1[b] = 1 << 30;
         }
         if (c->data & DATA_DEAD && b % 4 == 1)
             for (int64_t i = 0; i < width; i++) v->arg[0][b * width + i] = b % 8 == 1 ? 0 : single(1e-8);
@@ -104,7 +112,7 @@ static void fill_hff(const struct op_case *c, struct op_values *v, struct rng *r
     for (int64_t i = 0; i < tensor_count(&c->desc.arg[0]); i++) v->arg[0][i] *= 3;
     fill_unit_rows(v->arg[1], p->dim[0] * p->dim[1], p->dim[2]);
     v->arg[2][0] = single(log(c->scale > 0 ? c->scale : 16));
-    fill_labels(c, v, rng);
+    fill_labels(c, v, p->dim[0], rng);
 }
 
 static void fill_hyper(const struct op_case *c, struct op_values *v)
@@ -167,6 +175,9 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     case OP_COLUMNS:
     case OP_GOODNESS_EVAL:
     case OP_READOUT: fill_ff(c, v, rng); return;
+    case OP_CROSS_ENTROPY:
+    case OP_CROSS_ENTROPY_EVAL: fill_labels(c, v, c->desc.arg[0].dim[1], rng); return;
+    case OP_SIMILARITY: fill_labels(c, v, c->desc.attr.similarity.classes, rng); return;
     case OP_GRAD_NORM:
     case OP_ADAMW:
     case OP_SGD:
@@ -184,9 +195,15 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     case OP_POOL:
     case OP_APOOL:
     case OP_APOOL_BACK:
+    case OP_ADD:
     case OP_UNIT:
     case OP_SPREAD:
     case OP_GOODNESS:
+    case OP_UNIT_BACK:
+    case OP_ENERGY:
+    case OP_ENERGY_BACK:
+    case OP_DEVIATION:
+    case OP_DEVIATION_BACK:
     case OP_KINDS: return;
     }
 }

@@ -156,6 +156,32 @@ static hff_status check_readout(const struct op_desc *desc, const struct sizes *
     return bad_arg(desc, 0, "is larger than global_batch");
 }
 
+static hff_status check_energy(const struct op_desc *desc, const struct sizes *sizes)
+{
+    char text[512];
+    if (sizes->letter['C'] % sizes->letter['G'] == 0) return HFF_OK;
+    return fail(HFF_E_CONFIG, "op %s: the groups do not divide the channels", op_text(desc, text, sizeof text));
+}
+
+static hff_status check_deviation(const struct op_desc *desc, const struct sizes *sizes)
+{
+    char text[512];
+    if (sizes->letter['H'] * sizes->letter['W'] > 1) return HFF_OK;
+    return fail(HFF_E_CONFIG, "op %s: one position has no deviation", op_text(desc, text, sizeof text));
+}
+
+static hff_status check_loss(const struct op_desc *desc, const struct sizes *sizes)
+{
+    char text[512];
+    int entropy = desc->kind == OP_CROSS_ENTROPY;
+    int64_t all = entropy ? desc->attr.cross_entropy.global_batch : desc->attr.similarity.global_batch;
+    if (all < sizes->letter['B'])
+        return fail(HFF_E_CONFIG, "op %s: global_batch below the batch", op_text(desc, text, sizeof text));
+    if (!entropy && desc->attr.similarity.classes < 1)
+        return fail(HFF_E_CONFIG, "op %s: no classes", op_text(desc, text, sizeof text));
+    return HFF_OK;
+}
+
 typedef hff_status (*attr_check)(const struct op_desc *desc, const struct sizes *sizes);
 
 static const attr_check attr_checks[OP_KINDS] = {
@@ -173,6 +199,12 @@ static const attr_check attr_checks[OP_KINDS] = {
     [OP_GOODNESS] = check_goodness,
     [OP_GOODNESS_EVAL] = check_goodness_eval,
     [OP_READOUT] = check_readout,
+    [OP_ENERGY] = check_energy,
+    [OP_ENERGY_BACK] = check_energy,
+    [OP_DEVIATION] = check_deviation,
+    [OP_DEVIATION_BACK] = check_deviation,
+    [OP_CROSS_ENTROPY] = check_loss,
+    [OP_SIMILARITY] = check_loss,
 };
 
 hff_status op_check(const struct op_desc *desc)

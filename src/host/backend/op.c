@@ -50,6 +50,12 @@ static double hff_flops(const struct op_desc *desc)
     return 2 * (double)desc->arg[0].dim[0] * count(desc, 1) * (desc->arg[8].rank > 0 ? 3 : 2);
 }
 
+/* The products of a slice's samples with each other, and of their gradients with the samples. */
+static double similarity_flops(const struct op_desc *desc)
+{
+    return 4 * count(desc, 0) * (double)desc->arg[0].dim[0] / desc->slices;
+}
+
 static double hff_eval_flops(const struct op_desc *desc)
 {
     return 2 * (double)desc->arg[0].dim[0] * count(desc, 1);
@@ -94,7 +100,13 @@ const struct op_info op_table[OP_KINDS] = {
         {{"index", IN | MAYBE, DTYPE_U8, "BChw"}, A("dy", IN, "BChw"), A("dx", OUT, "BCHW")}, NULL},
     [OP_APOOL] = {"apool", 0, 2, {A("x", IN, "BCHW"), A("y", OUT, "BCab")}, NULL},
     [OP_APOOL_BACK] = {"apool_back", 0, 2, {A("dy", IN, "BCab"), A("dx", OUT, "BCHW")}, NULL},
+    [OP_ADD] = {"add", 0, 3, {A("a", IN, "B*"), A("b", IN, "B*"), A("y", OUT, "B*")}, NULL},
     [OP_UNIT] = {"unit", 0, 2, {A("x", IN, "B*"), A("y", OUT, "B*")}, NULL},
+    [OP_UNIT_BACK] = {"unit_back", 0, 3, {A("x", IN, "B*"), A("dy", IN, "B*"), A("dx", OUT, "B*")}, NULL},
+    [OP_ENERGY] = {"energy", 0, 2, {A("x", IN, "BC*"), R("y", OUT, "BG")}, NULL},
+    [OP_ENERGY_BACK] = {"energy_back", 0, 3, {A("x", IN, "BC*"), R("dy", IN, "BG"), A("dx", OUT, "BC*")}, NULL},
+    [OP_DEVIATION] = {"deviation", 0, 2, {A("x", IN, "BCHW"), R("y", OUT, "BC")}, NULL},
+    [OP_DEVIATION_BACK] = {"deviation_back", 0, 3, {A("x", IN, "BCHW"), R("dy", IN, "BC"), A("dx", OUT, "BCHW")}, NULL},
     [OP_HFF] = {"hff", 1, 12,
         {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
          {"y2", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), R("de", OUT, "BD"),
@@ -117,6 +129,15 @@ const struct op_info op_table[OP_KINDS] = {
     [OP_READOUT] = {"readout", 1, 6,
         {R("logits", IN, "BC"), {"y", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, R("total", BOTH | MAYBE, "BC"),
          R("dlogits", OUT | MAYBE, "BC"), F64("metrics", BOTH | MAYBE, "M")}, NULL},
+    [OP_CROSS_ENTROPY] = {"cross_entropy", 1, 6,
+        {R("scores", IN, "BC"), {"y1", IN, DTYPE_I32, "B"}, {"y2", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"},
+         R("dscores", OUT, "BC"), F64("metrics", BOTH, "M")}, NULL},
+    [OP_CROSS_ENTROPY_EVAL] = {"cross_entropy_eval", 1, 4,
+        {R("scores", IN, "BC"), {"y1", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, F64("metrics", BOTH, "M")},
+        NULL},
+    [OP_SIMILARITY] = {"similarity", 1, 6,
+        {R("x", IN, "BD"), {"y1", IN, DTYPE_I32, "B"}, {"y2", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"},
+         R("dx", OUT, "BD"), F64("metrics", BOTH, "M")}, similarity_flops},
     [OP_GRAD_NORM] = {"grad_norm", 0, 8,
         {R("g0", IN | MAYBE, "?"), R("g1", IN | MAYBE, "?"), R("g2", IN | MAYBE, "?"), R("g3", IN | MAYBE, "?"),
          R("g4", IN | MAYBE, "?"), R("g5", IN | MAYBE, "?"), HYPER, F64("norm", BOTH, "N")}, NULL},
@@ -168,9 +189,17 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
                  d->attr.pool.kernel, d->attr.pool.stride);
         return;
     case OP_HFF:
-        snprintf(out, size, ", %s margin %g smoothing %g global_batch %lld",
+        snprintf(out, size, ", %s margin %g smoothing %g discount %g global_batch %lld",
                  d->attr.hff.loss == HFF_LOSS_SOFTMAX ? "softmax" : "pairwise", d->attr.hff.margin,
-                 d->attr.hff.smoothing, (long long)d->attr.hff.global_batch);
+                 d->attr.hff.smoothing, d->attr.hff.discount, (long long)d->attr.hff.global_batch);
+        return;
+    case OP_CROSS_ENTROPY:
+        snprintf(out, size, ", smoothing %g discount %g global_batch %lld", d->attr.cross_entropy.smoothing,
+                 d->attr.cross_entropy.discount, (long long)d->attr.cross_entropy.global_batch);
+        return;
+    case OP_SIMILARITY:
+        snprintf(out, size, ", classes %lld share %g global_batch %lld", (long long)d->attr.similarity.classes,
+                 d->attr.similarity.share, (long long)d->attr.similarity.global_batch);
         return;
     case OP_HFF_EVAL:
         snprintf(out, size, ", %s", d->attr.hff.loss == HFF_LOSS_SOFTMAX ? "softmax" : "pairwise");
@@ -215,8 +244,15 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
     case OP_LINEAR_WEIGHT:
     case OP_APOOL:
     case OP_APOOL_BACK:
+    case OP_ADD:
     case OP_UNIT:
     case OP_SPREAD:
+    case OP_UNIT_BACK:
+    case OP_ENERGY:
+    case OP_ENERGY_BACK:
+    case OP_DEVIATION:
+    case OP_DEVIATION_BACK:
+    case OP_CROSS_ENTROPY_EVAL:
     case OP_RETRACT:
     case OP_KINDS: break;
     }

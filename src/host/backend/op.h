@@ -35,7 +35,13 @@
  * pool_back       index?, dy, dx              overlapping windows add up; max needs the index
  * apool           x (B,C,H,W), y (B,C,a,b)    adaptive average pool: window of output i: [i H / a, ceil((i+1) H / a))
  * apool_back      dy, dx
+ * add             a, b, y                     y = a + b; y may be a's memory (in place)
  * unit            x, y                        y = x sqrt(n) / max(||x||, 1e-6) per sample, n elements a sample
+ * unit_back       x, dy, dx                   dx may be dy's memory (in place)
+ * energy          x (B,C,...), y (B,G)        y[b,g] = mean of x^2 over group g's elements: C / G channels side by side
+ * energy_back     x, dy (B,G), dx
+ * deviation       x (B,C,H,W), y (B,C)        y = standard deviation over a channel's positions (divided by H W - 1)
+ * deviation_back  x, dy (B,C), dx             no gradient where the deviation is 0
  * hff             e (B,D), p (C,K,D), log_scale (1), y1 (B) i32, y2 (B) i32, weight (B) f32 ->
  *                 scores (B,C), de (B,D), dp? (C,K,D), dlog_scale? (1), metrics (METRICS) f64 in/out, wins? (C K)
  * i64 in/out
@@ -46,6 +52,16 @@
  * hff_eval        e, p, log_scale, y1, weight (B) f32, scores (B,C), metrics in/out
  *                 scores and loss without margin and smoothing; a sample's figures count weight times, those of
  *                 weight 0 (padding) nowhere, whatever their e and label; sliced, as hff
+ * cross_entropy   scores (B,C), y1, y2, weight (B) f32, dscores (B,C), metrics (METRICS) f64 in/out
+ *                 METHOD.md 1.3, softmax, without margin: scores and gradient of the mean loss over attr.global_batch
+ *                 samples; adds METRIC_SAMPLES, _LOSS and _CORRECT; sliced
+ * cross_entropy_eval scores, y1, weight (B) f32, metrics in/out             as hff_eval: without smoothing, weighted
+ * similarity      x (B,D), y1, y2, weight (B) f32, dx (B,D), metrics in/out
+ *                 METHOD.md 3: with u_i = x_i less its mean, at length 1 (0 where it is 1e-6 or shorter), and t_i the
+ *                 same of the sample's target over attr.classes classes: a slice of n samples has the loss
+ *                 sum_ij (<u_i, u_j> - <t_i, t_j>)^2 / n^2, attr.share times their mean over slices is the op's, its
+ *                 gradient that of the mean over attr.global_batch samples. Pairs are formed inside a slice only. Adds
+ *                 to METRIC_LOSS and, without share, to METRIC_SIMILARITY; sliced
  *
  * FF (METHOD.md section 2). A label is written into an image: overlay pixels puts one value a class over the first C
  * values of the row, plane behind the row into the first C values of one more plane, planes as C more planes of one
@@ -110,7 +126,13 @@ enum op_kind {
     OP_POOL_BACK,
     OP_APOOL,
     OP_APOOL_BACK,
+    OP_ADD,
     OP_UNIT,
+    OP_UNIT_BACK,
+    OP_ENERGY,
+    OP_ENERGY_BACK,
+    OP_DEVIATION,
+    OP_DEVIATION_BACK,
     OP_HFF,
     OP_HFF_EVAL,
     OP_NEGATIVES,
@@ -120,6 +142,9 @@ enum op_kind {
     OP_GOODNESS,
     OP_GOODNESS_EVAL,
     OP_READOUT,
+    OP_CROSS_ENTROPY,
+    OP_CROSS_ENTROPY_EVAL,
+    OP_SIMILARITY,
     OP_GRAD_NORM,
     OP_ADAMW,
     OP_SGD,
@@ -137,7 +162,7 @@ enum tick { TICK_STEP /* of training, from 1 */, TICK_PASS /* of an evaluation, 
 enum overlay { OVERLAY_PIXELS, OVERLAY_PLANE, OVERLAY_PLANES };
 enum hff_loss { HFF_LOSS_SOFTMAX, HFF_LOSS_PAIRWISE };
 
-/* What hff and hff_eval add up, in f64: sums over samples, divided by METRIC_SAMPLES when they are read. */
+/* What losses add up, in f64: sums over samples, divided by METRIC_SAMPLES when they are read. */
 enum metric {
     METRIC_SAMPLES, /* sum of weights in hff_eval, samples in hff */
     METRIC_LOSS,    /* sum of the samples' losses (not yet divided by the batch) */
@@ -146,6 +171,7 @@ enum metric {
     METRIC_OTHER,   /* cosine to the best prototype of any other class (0 where there is none) */
     METRIC_NORM,    /* ||e|| */
     METRIC_DEAD,    /* samples with ||e|| <= 1e-6 */
+    METRIC_SIMILARITY,
     METRICS = 8,
 };
 
@@ -181,6 +207,7 @@ struct op_desc {
             int64_t global_batch;
             enum hff_loss loss;
             double margin, smoothing;
+            double discount; /* 1 - discount: factor on gradients and METRIC_LOSS of a step, for losses of two terms */
         } hff;
         struct {
             uint64_t seed;
@@ -206,6 +233,14 @@ struct op_desc {
             int first;
             int64_t global_batch;
         } readout;
+        struct {
+            int64_t global_batch;
+            double smoothing, discount;
+        } cross_entropy;
+        struct {
+            int64_t global_batch, classes;
+            double share;
+        } similarity;
         struct {
             double clip;
         } grad_norm; /* 0: no clipping */

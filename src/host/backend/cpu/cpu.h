@@ -86,7 +86,13 @@ hff_status cpu_pool_create(struct cpu_backend *backend, const struct op_desc *de
 hff_status cpu_pool_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_apool_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_apool_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_add_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_unit_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_unit_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_energy_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_energy_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_deviation_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_deviation_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_hff_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_hff_eval_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_negatives_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
@@ -96,6 +102,9 @@ hff_status cpu_spread_create(struct cpu_backend *backend, const struct op_desc *
 hff_status cpu_goodness_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_goodness_eval_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_readout_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_cross_entropy_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_cross_entropy_eval_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_similarity_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_grad_norm_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_adamw_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_sgd_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);

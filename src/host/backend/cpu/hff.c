@@ -32,6 +32,7 @@ struct hff_op {
 struct hff_run {
     const struct hff_op *op;
     struct hff_head head;
+    double share; /* of this loss in the whole */
     const float *e, *p, *weight;
     const int32_t *y1, *y2;
     float *scores, *de, *dp, *z, *dcos;
@@ -49,19 +50,11 @@ CPU_SIMD static double embed(const float *e, float *z, int64_t width)
     return length;
 }
 
-/* to = (to - by <by, to>) scale: what is left of a gradient after the direction of the unit vector by. */
-CPU_SIMD static void project(float *to, const float *by, int64_t width, double scale)
-{
-    float along = (float)sum_products(by, to, width), factor = (float)scale;
-#pragma omp simd
-    for (int64_t i = 0; i < width; i++) to[i] = (to[i] - by[i] * along) * factor;
-}
-
 /* pi -> dcos = scale G pi / B_global, in place. Returns sum_ck G pi cos. */
 static double row_gradient(const struct hff_run *run, const double *grad, const float *cos, float *pi)
 {
     const struct hff_head *head = &run->head;
-    double dscale = 0, factor = head->scale / (double)run->op->base.op.desc.attr.hff.global_batch;
+    double dscale = 0, factor = head->scale * run->share / (double)run->op->base.op.desc.attr.hff.global_batch;
     for (int64_t c = 0; c < head->classes; c++) {
         double along = 0;
         float times = (float)(grad[c] * factor);
@@ -88,7 +81,7 @@ static void row(const struct hff_run *run, int64_t b, double length, const float
     if (op->eval && run->weight[b] == 0) return; /* padding: its label means nothing */
     struct hff_sample sample = {{run->y1[b], run->y2[b]}, {share, 1 - share}, length, length <= 1e-6};
     double loss = hff_loss(head, &sample, s, grad, &dmargin);
-    hff_figures(head, &sample, cos, s, loss, figures);
+    hff_figures(head, &sample, cos, s, loss * run->share, figures);
     if (op->eval)
         for (int i = 0; i < METRICS; i++) figures->metric[i] *= run->weight[b];
     else if (sample.dead)
@@ -117,7 +110,7 @@ static void piece_task(void *context, int task, int thread)
         if (length[i] <= 1e-6)
             memset(de + i * width, 0, sizeof *de * (size_t)width);
         else
-            project(de + i * width, z + i * width, width, 1 / length[i]);
+            hff_project(de + i * width, z + i * width, width, 1 / length[i]);
 }
 
 static void projection_task(void *context, int task, int thread)
@@ -127,7 +120,7 @@ static void projection_task(void *context, int task, int thread)
     int64_t width = run->op->width, first = cut_start(cut, task);
     (void)thread;
     for (int64_t r = first; r < first + cut_length(cut, task); r++)
-        project(run->dp + r * width, run->p + r * width, width, 1);
+        hff_project(run->dp + r * width, run->p + r * width, width, 1);
 }
 
 static void figures_add(struct hff_figures *into, const struct hff_figures *from)
@@ -155,6 +148,7 @@ static struct hff_run run_of(const struct hff_op *op, void *const *args, char *w
                                  .loss = desc->attr.hff.loss,
                                  .margin = op->eval ? 0 : desc->attr.hff.margin,
                                  .smoothing = op->eval ? 0 : desc->attr.hff.smoothing};
+    run.share = op->eval ? 1 : 1 - desc->attr.hff.discount;
     run.y2 = op->eval ? run.y1 : args[4];
     run.weight = args[op->eval ? 4 : 5];
     run.scores = args[op->eval ? 5 : 6];
@@ -183,7 +177,8 @@ static hff_status hff_run(struct cpu_op *base, struct team *team, void *const *a
     figures_sum(op, run.figures);
     for (int i = 0; i < METRICS; i++) metrics[i] += run.figures[0].metric[i];
     if (!op->eval && desc->arg[9].rank)
-        *(float *)args[9] = (float)(run.head.scale * run.figures[0].dscale / (double)desc->attr.hff.global_batch);
+        *(float *)args[9] =
+            (float)(run.head.scale * run.share * run.figures[0].dscale / (double)desc->attr.hff.global_batch);
     return HFF_OK;
 }
 

@@ -2,6 +2,8 @@
  * few of them, and differences of large logarithms. */
 #include "hff_row.h"
 
+#include "lanes.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -115,4 +117,11 @@ void hff_figures(const struct hff_head *head, const struct hff_sample *sample, c
     figures->metric[METRIC_OTHER] = head->classes > 1 ? other : 0;
     figures->metric[METRIC_NORM] = sample->length;
     figures->metric[METRIC_DEAD] = sample->dead;
+}
+
+CPU_SIMD void hff_project(float *to, const float *by, int64_t width, double scale)
+{
+    float along = (float)sum_products(by, to, width), factor = (float)scale;
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++) to[i] = (to[i] - by[i] * along) * factor;
 }

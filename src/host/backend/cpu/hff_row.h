@@ -36,4 +36,7 @@ double hff_loss(const struct hff_head *head, const struct hff_sample *sample, co
 void hff_figures(const struct hff_head *head, const struct hff_sample *sample, const float *cos, const double *s,
                  double loss, struct hff_figures *figures);
 
+/* to = (to - by <by, to>) scale: what is left of a gradient after the direction of the unit vector by. */
+void hff_project(float *to, const float *by, int64_t width, double scale);
+
 #endif

@@ -171,7 +171,7 @@ static void hff(const struct op_desc *d, void *const *args, double *work)
     const int32_t *y1 = args[3], *y2 = args[4];
     const float *weight = args[5];
     int64_t *wins = args[11];
-    double dscale = 0, all = (double)d->attr.hff.global_batch;
+    double dscale = 0, all = (double)d->attr.hff.global_batch, share = 1 - d->attr.hff.discount;
     memset(h.dp, 0, sizeof *h.dp * (size_t)tensor_count(&d->arg[1]));
     for (int64_t b = 0; b < d->arg[0].dim[0]; b++) {
         struct head_target t = {d->attr.hff.loss,
@@ -184,11 +184,11 @@ static void hff(const struct op_desc *d, void *const *args, double *work)
         double dmargin, length = head_embed(&h, (const REAL *)args[0] + b * h.width);
         head_scores(&h, args[1], (REAL *)args[6] + b * h.classes);
         double loss = head_loss(&h, &t, &dmargin);
-        head_count(&h, label, 1, loss, length, args[10]);
+        head_count(&h, label, 1, share * loss, length, args[10]);
         memset(de, 0, sizeof *de * (size_t)h.width);
         if (length <= 1e-6) continue;
-        for (int64_t c = 0; c < h.classes; c++) h.grad[c] /= all;
-        dscale += head_back(&h, args[1], length, de) + dmargin / all;
+        for (int64_t c = 0; c < h.classes; c++) h.grad[c] *= share / all;
+        dscale += head_back(&h, args[1], length, de) + dmargin * share / all;
         if (wins) wins[head_winner(&h, label)]++;
     }
     if (args[8]) head_project(&h, args[1], args[8]);

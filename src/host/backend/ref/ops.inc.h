@@ -6,6 +6,8 @@
 
 #include "ff.inc.h"
 #include "hff.inc.h"
+#include "loss.inc.h"
+#include "moments.inc.h"
 #include "norm.inc.h"
 #include "pool.inc.h"
 #include "product.inc.h"
@@ -28,7 +30,13 @@ const ref_run REF_TABLE[OP_KINDS] = {
     [OP_POOL_BACK] = pool_back,
     [OP_APOOL] = apool,
     [OP_APOOL_BACK] = apool_back,
+    [OP_ADD] = add,
     [OP_UNIT] = unit,
+    [OP_UNIT_BACK] = unit_back,
+    [OP_ENERGY] = energy,
+    [OP_ENERGY_BACK] = energy_back,
+    [OP_DEVIATION] = deviation,
+    [OP_DEVIATION_BACK] = deviation_back,
     [OP_HFF] = hff,
     [OP_HFF_EVAL] = hff_eval,
     [OP_NEGATIVES] = negatives,
@@ -38,6 +46,9 @@ const ref_run REF_TABLE[OP_KINDS] = {
     [OP_GOODNESS] = goodness,
     [OP_GOODNESS_EVAL] = goodness_eval,
     [OP_READOUT] = readout,
+    [OP_CROSS_ENTROPY] = cross_entropy,
+    [OP_CROSS_ENTROPY_EVAL] = cross_entropy_eval,
+    [OP_SIMILARITY] = similarity,
     [OP_GRAD_NORM] = grad_norm,
     [OP_ADAMW] = adamw,
     [OP_SGD] = sgd,

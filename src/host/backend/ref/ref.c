@@ -18,6 +18,9 @@ struct ref_stream {
 size_t ref_work(const struct op_desc *desc)
 {
     if (desc->kind == OP_NEGATIVES) return (size_t)desc->attr.negatives.classes;
+    if (desc->kind == OP_CROSS_ENTROPY || desc->kind == OP_CROSS_ENTROPY_EVAL) return (size_t)(2 * desc->arg[0].dim[1]);
+    if (desc->kind == OP_SIMILARITY)
+        return (size_t)(tensor_count(&desc->arg[0]) + desc->arg[0].dim[0] + desc->arg[0].dim[1]);
     if (desc->kind != OP_HFF && desc->kind != OP_HFF_EVAL) return 0;
     const struct tensor *p = &desc->arg[1];
     int64_t rows = p->dim[0] * p->dim[1];

@@ -2,7 +2,7 @@
 """Compares hff with PyTorch (torch_model.py): scores of a trained model, and one training step.
 
     check_model.py scores MODEL SCORES --data ROOT      SCORES: from hff eval MODEL --scores SCORES
-    check_model.py step mlp|cnn|CONFIG --hff PROGRAM --data ROOT [--optimizer adamw] [--steps N] [--set KEY=VALUE]...
+    check_model.py step mlp|cnn|rivals|whole|CONFIG --hff PROGRAM --data ROOT [--optimizer adamw] [--steps N] [--set KEY=VALUE]...
 
 Needs torch, safetensors and pyyaml. Exit status: 0 equal within the limits, 1 not.
 """
@@ -39,7 +39,23 @@ net:
 objective: {margin: 0.05, learn_scale: true, prototypes: {per_class: 2}, head: {aux: 16, pool: 7, grid: 2}}
 optimizer: {kind: sgd, lr: 0.05, weight_decay: 0.001, prototype_lr: 0.5, clip: 2}
 '''
-BUILT_IN = {'mlp': MLP, 'cnn': CNN}
+RIVALS = '''
+data: {source: idx, limit: {train: 4096, test: 256}}
+run: {batch: 64, slices: 4}
+net:
+  partition: block
+  stages:
+    - conv: {channels: 12, norm: none}
+    - conv: {channels: 20, pool: {average: 2}}
+    - basic_block: {channels: 20}
+    - bottleneck: {channels: 10, expansion: 3, stride: 2}
+      objective: {kind: cwc, sim: {beta: 0}}
+    - linear: {units: 50}
+objective: {kind: softmax, smoothing: 0.1, sim: {beta: 0.4}, head: {aux: 16, aux_act: relu, grid: 2}}
+optimizer: {kind: sgd, lr: 0.05, weight_decay: 0.001, clip: 2}
+'''
+WHOLE = RIVALS.replace('block\n', 'whole\n', 1).replace('kind: softmax, ', '')
+BUILT_IN = {'mlp': MLP, 'cnn': CNN, 'rivals': RIVALS, 'whole': WHOLE}
 
 
 def compare_scores(args):
@@ -92,7 +108,7 @@ def run_hff(args, folder):
 
 
 def decays(name):
-    return name.endswith('.weight') and name != 'norm.weight'
+    return name.endswith('.weight') and 'norm' not in name.split('.')[-2]
 
 
 def make_optimizer(config, stage, number, moments, steps):
@@ -124,9 +140,8 @@ def make_optimizer(config, stage, number, moments, steps):
 def step_torch(net, config, x, y, moments, steps):
     """One step of every stage; returns the moments after it."""
     after = {}
-    items = [item for item in config['net']['stages'] for _ in range(item.get('repeat', 1))]
     for i, (stage, (loss, _, _)) in enumerate(zip(net.stages(), net.losses(x, y))):
-        own = torch_model.merged(config['optimizer'], items[i].get('optimizer'))
+        own = torch_model.merged(config['optimizer'], net.given[i].get('optimizer'))
         optimizer, kept = make_optimizer(own, stage, i + 1, moments, steps)
         optimizer.zero_grad()
         loss.backward()
@@ -134,9 +149,10 @@ def step_torch(net, config, x, y, moments, steps):
             torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g['params']], own['clip'])
         optimizer.step()
         with torch.no_grad():
-            if stage.head.prototypes.requires_grad:
+            hff = stage.head.kind == 'hff'
+            if hff and stage.head.prototypes.requires_grad:
                 stage.head.prototypes /= stage.head.prototypes.norm(dim=-1, keepdim=True)
-            if stage.head.log_scale.requires_grad:
+            if hff and stage.head.log_scale.requires_grad:
                 stage.head.log_scale.clamp_(0, float(torch.log(torch.tensor(100.0, dtype=torch.float64))))
         for group in optimizer.param_groups:
             for k, key in enumerate(kept):
@@ -191,7 +207,7 @@ def main():
     scores.add_argument('--dtype', default='float32', choices=('float32', 'float64'))
     scores.set_defaults(run=compare_scores)
     step = commands.add_parser('step', help='one training step of hff against PyTorch in double precision')
-    step.add_argument('config', help='a config file, or mlp or cnn for a small one')
+    step.add_argument('config', help='a config file, or mlp, cnn, rivals or whole for a small one')
     step.add_argument('--hff', required=True, metavar='PROGRAM')
     step.add_argument('--steps', type=int, default=5, help='steps before the one that is compared')
     step.add_argument('--optimizer', choices=('sgd', 'adamw'))

@@ -2,13 +2,13 @@
  * with activations in f32 and in bf16. */
 #include "support/small_net.h"
 
-static void same_for_all_threads(const char *text, const char *dtype)
+static void same_for_all_threads_with(const char *text, const char *dtype, const char *set)
 {
-    const char *const sets[] = {dtype};
+    const char *const sets[] = {dtype, set};
     static const int threads[] = {1, 2, 3, 4};
     unsigned char *first[2] = {NULL, NULL};
     for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
-        struct small_net *net = small_net_open(text, sets, 1, threads[t], DTYPE_F32, 1);
+        struct small_net *net = small_net_open(text, sets, 2, threads[t], DTYPE_F32, 1);
         small_net_train(net, 5);
         for (int moments = 0; moments < 2; moments++) {
             struct kept *kept;
@@ -24,7 +24,7 @@ static void same_for_all_threads(const char *text, const char *dtype)
                 for (int i = 0; i < count; i++) {
                     size_t n = tensor_bytes(&kept[i].tensor);
                     if (memcmp(at, now, n) != 0)
-                        fail_msg("%s differs between 1 and %d threads", kept[i].name, threads[t]);
+                        fail_msg("%s: %s differs between 1 and %d threads", set, kept[i].name, threads[t]);
                     at += n;
                     now += n;
                 }
@@ -36,6 +36,33 @@ static void same_for_all_threads(const char *text, const char *dtype)
     }
     free(first[0]);
     free(first[1]);
+}
+
+static void same_for_all_threads(const char *text, const char *dtype)
+{
+    same_for_all_threads_with(text, dtype, "objective.kind=hff");
+}
+
+static void rivals_in(const char *dtype)
+{
+    same_for_all_threads_with(SMALL_FIVES, dtype, "objective.kind=cwc");
+    same_for_all_threads_with(SMALL_FIVES, dtype, "objective={kind: softmax, smoothing: 0.1, sim: {beta: 0.6}}");
+    same_for_all_threads_with(SMALL_MLP, dtype, "objective={sim: {beta: 0.6}}");
+    same_for_all_threads_with(SMALL_RESIDUAL, dtype, "net.partition=layer");
+    same_for_all_threads_with(SMALL_CNN, dtype, "net={partition: whole, between: l2}");
+}
+
+static void rivals(void **state)
+{
+    (void)state;
+    rivals_in("run.dtype=f32");
+}
+
+static void rivals_bf16(void **state)
+{
+    (void)state;
+    small_net_needs("cpu", DTYPE_BF16);
+    rivals_in("run.dtype=bf16");
 }
 
 static void mlp(void **state)
@@ -106,8 +133,9 @@ static void seeds(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp),      cmocka_unit_test(cnn),  cmocka_unit_test(mlp_bf16),
-                                       cmocka_unit_test(cnn_bf16), cmocka_unit_test(ff),   cmocka_unit_test(ff_cnn),
-                                       cmocka_unit_test(ff_bf16),  cmocka_unit_test(seeds)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mlp),    cmocka_unit_test(cnn),    cmocka_unit_test(mlp_bf16),    cmocka_unit_test(cnn_bf16),
+        cmocka_unit_test(seeds),  cmocka_unit_test(rivals), cmocka_unit_test(rivals_bf16), cmocka_unit_test(ff),
+        cmocka_unit_test(ff_cnn), cmocka_unit_test(ff_bf16)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

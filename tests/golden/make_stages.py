@@ -19,16 +19,19 @@ from safetensors.torch import save_file
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'experiments', 'peers'))
 import torch_model  # noqa: E402
 
-OBJECTIVE = {'scale': 16.0, 'learn_scale': False, 'margin': 0.0, 'loss': 'softmax', 'smoothing': 0.0,
+OBJECTIVE = {'kind': 'hff', 'sim': {'beta': 0.0}, 'scale': 16.0, 'learn_scale': False, 'margin': 0.0, 'loss': 'softmax', 'smoothing': 0.0,
              'prototypes': {'per_class': 1, 'train': True},
              'head': {'pool': 0, 'aux': 128, 'aux_kernel': 1, 'aux_act': 'none', 'grid': 2}}
 LAYER = {'linear': {'norm': 'none', 'act': 'relu'},
          'conv': {'kernel': 3, 'stride': 1, 'norm': 'batch', 'act': 'relu',
-                  'pool': {'max': 0, 'average': 0, 'stride': 0}}}
+                  'pool': {'max': 0, 'average': 0, 'stride': 0}},
+         'basic_block': {'stride': 1, 'act': 'relu'}, 'bottleneck': {'stride': 1, 'act': 'relu', 'expansion': 4}}
+SLICES = 2
 
 
-def case(name, shape, stages, objective=None, between='auto', classes=5, batch=8, mixup=False):
+def case(name, shape, stages, objective=None, between='auto', classes=5, batch=8, mixup=False, partition='layer'):
     return {'name': name, 'shape': shape, 'stages': stages, 'objective': objective or {}, 'between': between,
+            'partition': partition,
             'classes': classes, 'batch': batch, 'mixup': mixup}
 
 
@@ -51,6 +54,24 @@ CASES = [
                                  {'conv': {'channels': 9}, 'objective': {'scale': 30.0}},
                                  {'linear': {'units': 10}}],
          objective={'learn_scale': True, 'head': {'aux': 8, 'grid': 2}}),
+    case('softmax', (2, 8, 8), [{'conv': {'channels': 6, 'norm': 'none', 'pool': {'max': 2}}},
+                                {'linear': {'units': 10}}], mixup=True,
+         objective={'kind': 'softmax', 'smoothing': 0.1, 'head': {'aux': 8, 'aux_act': 'relu', 'grid': 2}}),
+    case('softmax_sim', (2, 6, 6), [{'conv': {'channels': 6, 'pool': {'max': 2}}}, {'linear': {'units': 10}}], mixup=True,
+         objective={'kind': 'softmax', 'sim': {'beta': 0.7}, 'head': {'aux': 0, 'grid': 2}}),
+    case('hff_sim', (2, 8, 8), [{'conv': {'channels': 3}}, {'linear': {'units': 10}}],
+         objective={'sim': {'beta': 0.99}, 'learn_scale': True, 'head': {'aux': 7, 'grid': 2}}),
+    case('cwc', (2, 6, 6), [{'conv': {'channels': 10, 'pool': {'max': 2}}}, {'linear': {'units': 15}}], mixup=True,
+         objective={'kind': 'cwc', 'smoothing': 0.1}),
+    case('residual', (3, 8, 8), [{'basic_block': {'channels': 3}}, {'basic_block': {'channels': 6, 'stride': 2}},
+                                 {'bottleneck': {'channels': 2, 'expansion': 3}}],
+         objective={'head': {'aux': 7, 'grid': 2}}),
+    case('block', (3, 8, 8), [{'conv': {'channels': 6, 'norm': 'none'}}, {'conv': {'channels': 5, 'pool': {'max': 2}}},
+                              {'conv': {'channels': 7}}, {'bottleneck': {'channels': 2, 'stride': 2}}],
+         objective={'kind': 'softmax', 'head': {'aux': 0, 'grid': 2}}, partition='block'),
+    case('whole', (3, 8, 8), [{'conv': {'channels': 6, 'norm': 'none', 'pool': {'average': 2}}},
+                              {'conv': {'channels': 5}}, {'basic_block': {'channels': 5}}, {'linear': {'units': 9}}],
+         partition='whole', between='l2'),
 ]
 
 
@@ -58,9 +79,10 @@ def resolved(case):
     """The config with every key that the model asks for."""
     stages = []
     for item in case['stages']:
-        kind = 'linear' if 'linear' in item else 'conv'
+        kind = next(k for k in LAYER if k in item)
         stages.append({**item, kind: torch_model.merged(LAYER[kind], item[kind])})
-    return {'net': {'between': case['between'], 'stages': stages},
+    return {'net': {'between': case['between'], 'partition': case['partition'], 'stages': stages},
+            'run': {'slices': SLICES},
             'objective': torch_model.merged(OBJECTIVE, case['objective'])}
 
 
@@ -70,7 +92,7 @@ def disturb(net):
         for name, tensor in net.tensors().items():
             if name.endswith('.bias') or name.endswith('.mean'):
                 tensor.normal_(0, 0.3)
-            elif '.norm.' in name:
+            elif '.norm' in name:
                 tensor.uniform_(0.5, 1.5)
             elif name.endswith('.weight'):
                 tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5)
@@ -103,8 +125,8 @@ def compute(case):
             out['grad.' + name] = parameter.grad
     out.update({'after.' + n: t for n, t in net.tensors().items() if n.endswith(('.mean', '.var'))})
     assert all(torch.isfinite(v).all() for v in out.values()), case['name']
-    given = {'net': {'between': case['between'], 'stages': case['stages']}, 'objective': case['objective'],
-             'run': {'batch': b, 'slices': 2}}
+    given = {'net': {'between': case['between'], 'stages': case['stages'], 'partition': case['partition']},
+             'objective': case['objective'], 'run': {'batch': b, 'slices': SLICES}}
     return out, {'config': given, 'shape': case['shape'], 'classes': c}
 
 

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { CASES = 9 };
+enum { CASES = 16 };
 
 struct golden {
     const struct safetensors *file;
@@ -71,12 +71,13 @@ static double number(const struct tensor *tensor, const void *have, int64_t i)
 }
 
 /* Where rounding makes another pixel a window's maximum, or moves a number over relu's kink, a gradient goes another
- * way. That happens to about one in 2^7, so gradients differ by some square root of that; single elements by more. */
+ * way. That happens to about one in 2^7, so gradients differ by some square root of that for each kink on the way, and
+ * in nets as small as these by up to thrice that; single elements by more. What is wrong is off by its own size. */
 static void check_norm(const struct golden *g, const char *part, const char *name, const struct tensor *tensor,
                        const void *have)
 {
     const struct safetensor *want = find(g, part, name);
-    double squares = 1e-12, off = 0, room = strcmp(part, "grad") == 0 ? 5 * g->room : g->room;
+    double squares = 1e-12, off = 0, room = strcmp(part, "grad") == 0 ? 12 * g->room : g->room;
     assert_int_equal(elements(want), tensor_count(tensor));
     for (int64_t i = 0; i < elements(want); i++) {
         off += pow(number(tensor, have, i) - element(want, i), 2);
@@ -190,15 +191,18 @@ static void run_head(const struct golden *g, int stage)
 {
     struct engine *engine = g->setup.engine;
     const struct program *program = engine->stage[stage].program;
-    int scores = graph_find(&program->graph, "head.scores");
+    int compared = 0;
     char name[32];
-    assert_true(scores >= 0);
     snprintf(name, sizeof name, "scores.%d", stage + 1);
     for (int i = 0; i < program->count[SECTION_HEAD]; i++) {
         const struct instr *instr = &program->section[SECTION_HEAD][i];
         SMALL_OK(engine->backend->api->op_run(instr->op, engine->stream, instr->address, program->base[ARENA_WORK]));
-        if (instr->op->desc.kind == OP_HFF) check_value(g, "out", name, program, scores);
+        int scores = instr->op->desc.kind == OP_HFF ? 6 : instr->op->desc.kind == OP_CROSS_ENTROPY ? 0 : -1;
+        if (scores < 0) continue;
+        check_value(g, "out", name, program, instr->arg[scores]);
+        compared++;
     }
+    assert_int_equal(compared, 1);
 }
 
 static int check_gradients(const struct golden *g, int stage)

@@ -55,6 +55,17 @@ struct small_net {
     "net: {stages: [{conv: {channels: 16, norm: none, pool: {max: 2}}}, {conv: {channels: 20, norm: none, stride: "    \
     "2}}, {conv: {channels: 18, norm: none}}]}\n"                                                                      \
     "objective: {kind: ff, ff: {overlay: planes, goodness: mean}, head: {grid: 2}}\n"
+/* Channels and units that 5 classes divide, for the objectives that want that. */
+#define SMALL_FIVES                                                                                                    \
+    "run: {batch: 24, slices: 4, backend: cpu}\n"                                                                      \
+    "net: {stages: [{conv: {channels: 15, pool: {max: 2}}}, {conv: {channels: 20, norm: none, stride: 2}}, {linear: "  \
+    "{units: 25}}]}\n"                                                                                                 \
+    "objective: {head: {aux: 24, aux_act: relu, grid: 2}}\n"
+#define SMALL_RESIDUAL                                                                                                 \
+    "run: {batch: 24, slices: 4, backend: cpu}\n"                                                                      \
+    "net: {stages: [{basic_block: {channels: 6, stride: 2}}, {basic_block: {channels: 6, act: leaky_relu}}, "          \
+    "{bottleneck: {channels: 4, expansion: 2}}]}\n"                                                                    \
+    "objective: {head: {aux: 12, grid: 2}}\n"
 
 /* Skips the test where a backend does not compute in a type. */
 static inline void small_net_needs(const char *name, enum dtype dtype)

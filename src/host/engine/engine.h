@@ -34,6 +34,7 @@ struct stage_run {
     int64_t step;                    /* training steps done */
     int64_t embedding;               /* D */
     int per_class;                   /* prototypes of a class, 0: none */
+    int similarity;                  /* the loss has a similarity term */
     int64_t rows, rows_eval, passes; /* of a training step; of a pass of an evaluation; its passes */
     int sum_from;                    /* first stage of rule sum where predict.from is auto; 0: the rule's own */
     const char *own, *other;         /* what these metrics are called */
@@ -90,6 +91,8 @@ struct stage_metrics {
     double samples, loss, accuracy, own, other, norm, dead;
     double grad_body, grad_head; /* of the last step */
     double winning;              /* share of prototypes that won a sample; -1 with one per class */
+    double similarity;           /* the similarity term, before its share; -1 without */
+    int slice;                   /* samples of a slice: what that term compares */
 };
 hff_status engine_metrics(struct engine *engine, int stage, int evaluation, int clear, struct stage_metrics *out);
 

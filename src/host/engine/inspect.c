@@ -51,7 +51,9 @@ hff_status engine_metrics(struct engine *engine, int stage, int evaluation, int 
                                   .dead = sum[METRIC_DEAD],
                                   .grad_body = norm[NORM_BODY],
                                   .grad_head = norm[NORM_HEAD],
-                                  .winning = -1};
+                                  .winning = -1,
+                                  .similarity = run->similarity ? sum[METRIC_SIMILARITY] / n : -1,
+                                  .slice = engine->batch / engine->slices};
     if (!evaluation) TRY(winning(engine, stage, clear, &out->winning));
     return clear ? clear_value(engine, stage, value, sizeof sum) : HFF_OK;
 }

@@ -29,6 +29,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     run->tick = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I64, TICKS), "tick");
     stage_params(&graph, stage);
     struct head head = {.graph = &graph,
+                        .arena = &engine->net->arena,
                         .stage = stage->number,
                         .classes = options->classes,
                         .shape = stage->out,
@@ -75,6 +76,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     run->sum_from = head.sum_from;
     run->own = head.own ? head.own : "cosine_own";
     run->other = head.other ? head.other : "cosine_other";
+    run->similarity = head.similar.count > 0;
     run->per_class = head.prototypes < 0 ? 0 : (int)graph.value[head.prototypes].tensor.dim[1];
     for (int s = 0; s < SECTIONS; s++) run->flops[s] = graph_flops(&graph, (enum section)s);
     status = program_build(&run->program, &graph, options->backend, options->slices);
@@ -99,8 +101,10 @@ static hff_status check_rows(const struct engine *engine, int index)
 static hff_status check_sizes(const struct engine_options *options)
 {
     for (int i = 0; i < options->net->count; i++) {
-        const struct shape *in = &options->net->stage[i].in, *out = &options->net->stage[i].out;
-        int64_t largest = shape_count(in) > shape_count(out) ? shape_count(in) : shape_count(out);
+        const struct stage *stage = &options->net->stage[i];
+        int64_t largest = shape_count(&stage->in);
+        for (int k = 0; k < stage->body.count; k++)
+            if (shape_count(&stage->body.item[k].out) > largest) largest = shape_count(&stage->body.item[k].out);
         if (largest * options->batch > (int64_t)1 << 40)
             return fail(HFF_E_CONFIG,
                         "stage %d: a batch of %d has %lld numbers; use a smaller run.batch or a smaller net", i + 1,

@@ -18,6 +18,7 @@ const char *shape_text(const struct shape *shape, char *out);
 struct tensor shape_tensor(const struct graph *graph, const struct shape *shape);
 
 struct layer;
+struct layers;
 
 struct layer_kind {
     const char *name;
@@ -35,27 +36,34 @@ struct layer_kind {
 
 struct layer {
     const struct layer_kind *kind;
-    char name[24]; /* "conv": what stands between "stage.<i>." and ".weight" */
+    char name[32]; /* "conv": what stands between "stage.<i>." and ".weight" */
     struct shape in, out;
     /* attributes, by kind */
-    int64_t units;           /* linear: outputs; conv: channels; apool: grid */
+    int64_t units;           /* linear: outputs; conv: channels; apool: grid; energy: groups */
     int kernel, stride, pad; /* conv, pool */
     int bias;                /* linear, conv */
     enum pool_kind pool;
     enum act act; /* act, norm */
-    int head;     /* belongs to the head: its parameters go to the head's groups */
+    int head;     /* belongs to the head: its parameters go to the head's groups, its flat values are real */
+    int keeps_dy; /* norm, act: backward leaves dy as it is, since another layer reads it too */
+    struct layers *inner, *shortcut; /* residual; shortcut NULL: the input itself */
     /* values in the current graph */
     int weight, offset;       /* weight or gamma; bias or beta */
     int run_mean, run_var;    /* norm */
     int x, y, saved1, saved2; /* kept by forward for backward */
 };
 
-extern const struct layer_kind layer_linear, layer_conv, layer_norm, layer_act, layer_pool, layer_apool, layer_flatten;
+extern const struct layer_kind layer_linear, layer_conv, layer_norm, layer_act, layer_pool, layer_apool, layer_flatten,
+    layer_unit, layer_residual, layer_energy, layer_deviation;
 
-/* A list of layers applied one after the other. */
+/* The layer's values of that shape: real where they are flat and the head's, else as shape_tensor. */
+struct tensor layer_tensor(const struct graph *graph, const struct layer *layer, const struct shape *shape);
+
+/* A list of layers applied one after the other, in its owner's arena. */
 struct layers {
-    struct layer item[12];
-    int count;
+    struct arena *arena;
+    struct layer *item;
+    int count, room;
 };
 
 /* Appends a layer after the last one (or after in for the first), with attributes as in *layer. */

@@ -18,8 +18,10 @@ static int forward(struct graph *graph, struct layer *layer, int x, enum section
 static int backward(struct graph *graph, struct layer *layer, int dy, int need_dx, enum section section)
 {
     if (!need_dx) return -1;
-    NODE(graph, section, OP_ACT_BACK, layer->x, dy, dy)->attr.attr.act.act = layer->act;
-    return dy;
+    int dx = dy;
+    if (layer->keeps_dy) dx = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->in), "%s.dx", layer->name);
+    NODE(graph, section, OP_ACT_BACK, layer->x, dy, dx)->attr.attr.act.act = layer->act;
+    return dx;
 }
 
 const struct layer_kind layer_act = {"act", infer, 0, forward, backward};

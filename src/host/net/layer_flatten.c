@@ -8,16 +8,9 @@ static hff_status infer(struct layer *layer)
     return HFF_OK;
 }
 
-static struct tensor rows(const struct graph *graph, const struct layer *layer)
-{
-    struct tensor t = shape_tensor(graph, &layer->out);
-    if (layer->head) t.dtype = graph->real;
-    return t;
-}
-
 static int forward(struct graph *graph, struct layer *layer, int x, enum section section)
 {
-    int y = graph_value(graph, ROLE_ACT, rows(graph, layer), "%s.y", layer->name);
+    int y = graph_value(graph, ROLE_ACT, layer_tensor(graph, layer, &layer->out), "%s.y", layer->name);
     NODE(graph, section, OP_REORDER, x, y);
     return y;
 }

@@ -28,7 +28,7 @@ static void params(struct graph *graph, struct layer *layer)
 
 static int forward(struct graph *graph, struct layer *layer, int x, enum section section)
 {
-    int y = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->out), "%s.y", layer->name);
+    int y = graph_value(graph, ROLE_ACT, layer_tensor(graph, layer, &layer->out), "%s.y", layer->name);
     NODE(graph, section, OP_LINEAR, x, layer->weight, layer->offset, y);
     if (section != SECTION_EVAL) layer->x = x;
     return y;
@@ -39,7 +39,7 @@ static int backward(struct graph *graph, struct layer *layer, int dy, int need_d
     int dw = graph_at(graph, layer->weight)->grad, db = layer->offset < 0 ? -1 : graph_at(graph, layer->offset)->grad;
     NODE(graph, section, OP_LINEAR_WEIGHT, layer->x, dy, dw, db);
     if (!need_dx) return -1;
-    int dx = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->in), "%s.dx", layer->name);
+    int dx = graph_value(graph, ROLE_ACT, layer_tensor(graph, layer, &layer->in), "%s.dx", layer->name);
     NODE(graph, section, OP_LINEAR_DATA, dy, layer->weight, dx);
     return dx;
 }

@@ -53,10 +53,12 @@ static int forward(struct graph *graph, struct layer *layer, int x, enum section
 static int backward(struct graph *graph, struct layer *layer, int dy, int need_dx, enum section section)
 {
     (void)need_dx; /* a norm never comes first in a stage */
+    int dx = dy;
+    if (layer->keeps_dy) dx = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->in), "%s.dx", layer->name);
     constants(NODE(graph, section, OP_NORM_BACK, layer->x, layer->weight, layer->offset, layer->saved1, layer->saved2,
-                   dy, dy, graph_at(graph, layer->weight)->grad, graph_at(graph, layer->offset)->grad),
+                   dy, dx, graph_at(graph, layer->weight)->grad, graph_at(graph, layer->offset)->grad),
               layer);
-    return dy;
+    return dx;
 }
 
 const struct layer_kind layer_norm = {"norm", infer, params, forward, backward};

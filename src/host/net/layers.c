@@ -2,6 +2,7 @@
 #include "layer.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int64_t shape_count(const struct shape *shape)
 {
@@ -24,6 +25,13 @@ struct tensor shape_tensor(const struct graph *graph, const struct shape *shape)
     return tensor_plain(graph->act, shape->rank + 1, dim);
 }
 
+struct tensor layer_tensor(const struct graph *graph, const struct layer *layer, const struct shape *shape)
+{
+    struct tensor t = shape_tensor(graph, shape);
+    if (layer->head && shape->rank == 1) t.dtype = graph->real;
+    return t;
+}
+
 struct shape layers_out(const struct layers *layers, const struct shape *in)
 {
     return layers->count ? layers->item[layers->count - 1].out : *in;
@@ -40,8 +48,6 @@ static int shape_is_sane(const struct shape *shape)
 
 hff_status layers_add(struct layers *layers, const struct shape *in, struct layer layer)
 {
-    if (layers->count == (int)(sizeof layers->item / sizeof layers->item[0]))
-        return fail(HFF_E_INTERNAL, "more than %d layers in one stage", layers->count);
     char text[64];
     layer.in = layers_out(layers, in);
     if (!shape_is_sane(&layer.in))
@@ -49,6 +55,12 @@ hff_status layers_add(struct layers *layers, const struct shape *in, struct laye
     TRY(layer.kind->infer(&layer));
     if (!shape_is_sane(&layer.out))
         return fail(HFF_E_CONFIG, "an output of %s is too large", shape_text(&layer.out, text));
+    if (layers->count == layers->room) {
+        struct layer *items =
+            ARENA_NEW(layers->arena, struct layer, layers->room = layers->room ? 2 * layers->room : 8);
+        if (layers->count) memcpy(items, layers->item, sizeof *items * (size_t)layers->count);
+        layers->item = items;
+    }
     layers->item[layers->count++] = layer;
     return HFF_OK;
 }
@@ -67,7 +79,9 @@ int layers_forward(struct graph *graph, struct layers *layers, int x, enum secti
 
 int layers_backward(struct graph *graph, struct layers *layers, int dy, int need_dx, enum section section)
 {
-    for (int i = layers->count - 1; i >= 0; i--)
-        dy = layers->item[i].kind->backward(graph, &layers->item[i], dy, need_dx || i > 0, section);
-    return dy;
+    int first = 0; /* that has something to learn: nothing before it wants a gradient for its own sake */
+    while (!need_dx && first < layers->count && !layers->item[first].kind->params) first++;
+    for (int i = layers->count - 1; i >= first; i--)
+        dy = layers->item[i].kind->backward(graph, &layers->item[i], dy, need_dx || i > first, section);
+    return need_dx ? dy : -1;
 }

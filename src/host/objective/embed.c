@@ -26,7 +26,7 @@ void head_body(struct head *head)
 
 hff_status head_embed(struct head *head)
 {
-    head->embed.count = 0;
+    head->embed = (struct layers){.arena = head->arena};
     if (head->shape.rank == 3) {
         int64_t aux = config_int(head->config, "head.aux"), grid = config_int(head->config, "head.grid");
         int kernel = (int)config_int(head->config, "head.aux_kernel");

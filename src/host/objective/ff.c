@@ -58,8 +58,12 @@ hff_status ff_input(const struct config_node *config, int classes, struct shape 
 static hff_status check_net(const struct ff *ff)
 {
     const struct head *head = ff->head;
+    if (head->body->items > 1)
+        return config_fail(config_at(head->root, "net.partition"),
+                           "stage %d: goodness is that of single layers; with objective ff use net.partition layer",
+                           head->stage);
     for (int i = 0; i < head->body->body.count; i++)
-        if (head->body->body.item[i].kind == &layer_norm)
+        if (head->body->body.item[i].kind == &layer_norm || head->body->body.item[i].kind == &layer_residual)
             return config_fail(config_at(head->root, "net.stages"),
                                "stage %d: ff does not work with batch norm, which takes away the activity that tells "
                                "positive from negative; use norm: none",
@@ -133,7 +137,7 @@ static int forward(struct ff *ff, struct stage *stage, int x, enum section secti
 static hff_status readout_layers(struct ff *ff)
 {
     struct head *head = ff->head;
-    ff->embed.count = 0;
+    ff->embed = (struct layers){.arena = head->arena};
     int64_t grid = config_int(head->config, "head.grid");
     if (head->shape.rank == 3 && (grid < head->shape.dim[1] || grid < head->shape.dim[2]))
         TRY(layers_add(&ff->embed, &head->shape,
@@ -204,8 +208,9 @@ static int label_terms(struct ff *ff, const struct layer *first, int64_t each)
     int images = ff->images;
     ff->images = -1; /* labels alone */
     struct stage alone = *ff->head->body;
-    alone.body.count = 1;
-    alone.body.item[0].offset = -1; /* the bias is in the images' part */
+    struct layer without_bias = *first; /* that is in the images' part */
+    without_bias.offset = -1;
+    alone.body = (struct layers){.item = &without_bias, .count = 1};
     int terms = forward(ff, &alone, overlay(ff, SECTION_EVAL, each, -1, ff->head->tick, 0), SECTION_EVAL, 1);
     ff->images = images;
     return terms;
@@ -223,7 +228,7 @@ static int predict_batched(struct ff *ff, int64_t each)
                        ff->last);
     first.body.count = 1;
     rest.body.count--;
-    memmove(rest.body.item, rest.body.item + 1, sizeof *rest.body.item * (size_t)rest.body.count);
+    rest.body.item++;
     int shared = forward(ff, &first, overlay(ff, SECTION_EVAL, head->batch, -1, -1, 0), SECTION_EVAL, 1);
     int terms = label_terms(ff, layer, each);
     head->graph->batch = head->batch * each;

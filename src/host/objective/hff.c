@@ -35,8 +35,7 @@ hff_status hff_build(struct head *head)
     struct tensor scores = tensor_make2(graph->real, graph->batch, head->classes);
     int scores_train = graph_value(graph, ROLE_ACT, scores, "head.scores");
     head->scores_eval = graph_value(graph, ROLE_STAT, scores, "head.scores_eval");
-    head->metrics = graph_value(graph, ROLE_STAT, tensor_make1(DTYPE_F64, METRICS), "head.metrics");
-    head->metrics_eval = graph_value(graph, ROLE_STAT, tensor_make1(DTYPE_F64, METRICS), "head.metrics_eval");
+    head_metrics(head);
     head->wins = per_class > 1
                      ? graph_value(graph, ROLE_STAT, tensor_make1(DTYPE_I64, head->classes * per_class), "head.wins")
                      : -1;
@@ -50,6 +49,7 @@ hff_status hff_build(struct head *head)
     node->attr.attr.hff.loss = pairwise ? HFF_LOSS_PAIRWISE : HFF_LOSS_SOFTMAX;
     node->attr.attr.hff.margin = config_real(config, "margin");
     node->attr.attr.hff.smoothing = smoothing;
+    node->attr.attr.hff.discount = head_discount(head);
     head->dh = layers_backward(graph, &head->embed, de, 1, SECTION_HEAD);
 
     head->features_eval = layers_forward(graph, &head->embed, head->h_eval, SECTION_EVAL);
@@ -57,5 +57,5 @@ hff_status hff_build(struct head *head)
                 head->scores_eval, head->metrics_eval);
     node->attr.attr.hff.global_batch = head->global_batch;
     node->attr.attr.hff.loss = pairwise ? HFF_LOSS_PAIRWISE : HFF_LOSS_SOFTMAX;
-    return HFF_OK;
+    return head_similarity(head);
 }

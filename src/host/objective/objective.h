@@ -14,6 +14,7 @@ extern const struct config_row objective_rows[];
 /* What the objective gets and gives. */
 struct head {
     struct graph *graph;
+    struct arena *arena;              /* for the lists of layers */
     const struct config_node *config; /* the "objective" map, the stage's overrides laid over it */
     int stage;                        /* from 1 */
     int classes;
@@ -35,8 +36,10 @@ struct head {
      * sample, one pass. In pass p of an evaluation the stage fills its part of scores_eval. */
     int64_t rows, rows_eval, passes;
     int sum_from;              /* first stage of rule sum where predict.from is auto; 0: the rule's own */
-    const char *own, *other;   /* what METRIC_OWN and METRIC_OTHER are called in logs; NULL: cosine_own, cosine_other */
-    struct layers embed;       /* from h to the embedding */
+    const char *own, *other;   /* what METRIC_OWN and METRIC_OTHER are called in logs; NULL: cosine_own, cosine_other;
+                                * "": there are no METRIC_OWN .. METRIC_DEAD */
+    struct layers embed;       /* from h to the embedding, or on to the scores */
+    struct layers similar;     /* from h to what the similarity term compares; empty without that term */
     int64_t embedding;         /* D */
     int dh;                    /* gradient of h */
     int scores_eval;           /* (B, classes), ROLE_STAT */
@@ -55,7 +58,9 @@ struct objective {
  * without a bar, the others with one: the words side by side are the config's choices. */
 #define OBJECTIVES(X)                                                                                                  \
     X("", "hff", hff_build, "cosines to learned class prototypes, cross-entropy or pairwise loss (arXiv 2605.00082)")  \
-    X("|", "ff", ff_build, "the Forward-Forward algorithm: much activity for true labels, little for wrong ones")
+    X("|", "ff", ff_build, "the Forward-Forward algorithm: much activity for true labels, little for wrong ones")      \
+    X("|", "softmax", softmax_build, "cross-entropy of a linear layer on the embedding (arXiv 1812.11446)")            \
+    X("|", "cwc", cwc_build, "cross-entropy of the classes' shares of channel energy (arXiv 2312.12668)")
 
 extern const struct objective objectives[]; /* ended by name NULL */
 
@@ -69,9 +74,17 @@ void head_body(struct head *head);
 /* What the first stage receives for an image of shape *input, where the objective adds planes to it. */
 hff_status objective_input(const struct config *config, int classes, struct shape *input);
 
-/* head.* keys: pool, AuxConv, activation and grid of METHOD.md 1.1, as layers from h to a flat embedding; shared by
- * objectives. */
+/* What objectives share. head_embed: the head.* keys (pool, AuxConv, activation and grid of METHOD.md 1.1) as layers from
+ * h to a flat embedding. */
 hff_status head_embed(struct head *head);
+/* metrics and metrics_eval. */
+void head_metrics(struct head *head);
+/* The rest of a head whose embed layers compute scores (B, classes): cross-entropy of their softmax, and dh. */
+void head_cross_entropy(struct head *head);
+/* The similarity-matching term, where objective.sim.beta asks for it: its gradient is added to dh. The objective's own
+ * loss must have taken head_discount as its discount. */
+hff_status head_similarity(struct head *head);
+double head_discount(const struct head *head);
 
 hff_status ff_input(const struct config_node *config, int classes, struct shape *input);
 

@@ -8,14 +8,15 @@
 const struct config_row objective_rows[] = {
     {"objective", CONFIG_MAP, "{}", 0, 0, NULL, "", "what each stage's loss is"},
     {"objective.kind", CONFIG_CHOICE, "hff", 0, 0, OBJECTIVES(WORD), "",
-     "hff: cross-entropy over cosines to class prototypes; ff: goodness of images that bear a true or a wrong label"},
-    {"objective.scale", CONFIG_REAL, "16", 1, 100, NULL, "", "factor on the cosines"},
+     "hff: class prototypes; ff: goodness of images that bear a true or a wrong label; softmax: a linear layer; cwc: "
+     "energy of each class's channels. Keys for other kinds than a stage's own are not read"},
+    {"objective.scale", CONFIG_REAL, "16", 1, 100, NULL, "", "hff: factor on the cosines"},
     {"objective.learn_scale", CONFIG_BOOL, "false", 0, 0, NULL, "",
-     "let each stage learn its scale (kept in [1, 100])"},
-    {"objective.margin", CONFIG_REAL, "0", 0, 2, NULL, "", "by how much the own class must win, as a cosine"},
+     "hff: let each stage learn its scale (kept in [1, 100])"},
+    {"objective.margin", CONFIG_REAL, "0", 0, 2, NULL, "", "hff: by how much the own class must win, as a cosine"},
     {"objective.loss", CONFIG_CHOICE, "softmax", 0, 0, "softmax|pairwise", "",
-     "softmax: cross-entropy; pairwise: softplus of each difference"},
-    {"objective.smoothing", CONFIG_REAL, "0", 0, 0.9, NULL, "", "label smoothing (softmax loss only)"},
+     "hff: cross-entropy (softmax), or softplus of each difference (pairwise)"},
+    {"objective.smoothing", CONFIG_REAL, "0", 0, 0.9, NULL, "", "label smoothing (not with the pairwise loss)"},
     {"objective.ff", CONFIG_MAP, "{}", 0, 0, NULL, "", "what the objective ff asks for"},
     {"objective.ff.overlay", CONFIG_CHOICE, "pixels", 0, 0, "pixels|plane|planes", "",
      "where the label is written: over the first pixels, into those of one more plane, or as a constant plane a class"},
@@ -32,12 +33,13 @@ const struct config_row objective_rows[] = {
      "a pass for each class; the same, many classes a pass, the first layer's work on the image shared; or one pass "
      "with "
      "a neutral label and a linear softmax on all layers but the first"},
-    {"objective.prototypes", CONFIG_MAP, "{}", 0, 0, NULL, "", "the class prototypes, rows of norm 1"},
+    {"objective.prototypes", CONFIG_MAP, "{}", 0, 0, NULL, "", "hff: the class prototypes, rows of norm 1"},
     {"objective.prototypes.per_class", CONFIG_INT, "1", 1, 4096, NULL, "",
      "prototypes for each class (joined by LogSumExp)"},
     {"objective.prototypes.init", CONFIG_CHOICE, "random", 0, 0, "random|orthogonal", "", "how they start"},
     {"objective.prototypes.train", CONFIG_BOOL, "true", 0, 0, NULL, "", "false: they stay as they start"},
-    {"objective.head", CONFIG_MAP, "{}", 0, 0, NULL, "", "from a convolutional stage's output to its embedding"},
+    {"objective.head", CONFIG_MAP, "{}", 0, 0, NULL, "",
+     "hff, softmax: from a convolutional stage's output to its embedding"},
     {"objective.head.pool", CONFIG_INT, "0", 0, 1024, NULL, "pixels",
      "adaptive average pool to this side first; 0: none"},
     {"objective.head.aux", CONFIG_INT, "128", 0, 65536, NULL, "channels",
@@ -45,6 +47,10 @@ const struct config_row objective_rows[] = {
     {"objective.head.aux_kernel", CONFIG_INT, "1", 1, 15, NULL, "pixels", "its side; odd"},
     {"objective.head.aux_act", CONFIG_CHOICE, "none", 0, 0, act_words, "", "activation after it"},
     {"objective.head.grid", CONFIG_INT, "2", 1, 1024, NULL, "pixels", "adaptive average pool to this side last"},
+    {"objective.sim", CONFIG_MAP, "{}", 0, 0, NULL, "",
+     "hff, softmax: similarity matching (arXiv 1901.06656) beside them"},
+    {"objective.sim.beta", CONFIG_REAL, "0", 0, 0.999, NULL, "",
+     "its share in the loss; samples are compared with those of their slice; 0: none"},
     {0},
 };
 

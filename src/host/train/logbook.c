@@ -93,12 +93,18 @@ static json_t *stage_line(const struct interval *interval, int stage)
     set(line, "lr", interval->lr[stage]);
     set(line, "loss", m->loss);
     set(line, "accuracy", m->accuracy);
-    set(line, interval->run[stage].own, m->own);
-    set(line, interval->run[stage].other, m->other);
+    if (interval->run[stage].own[0]) {
+        set(line, interval->run[stage].own, m->own);
+        set(line, interval->run[stage].other, m->other);
+        set(line, "embedding_norm", m->norm);
+        set(line, "dead", m->dead);
+    }
+    if (m->similarity >= 0) {
+        set(line, "similarity", m->similarity);
+        json_object_set_new(line, "slice", json_integer(m->slice));
+    }
     if (interval->angle[stage] >= 0) set(line, "prototype_angle", interval->angle[stage]);
     if (m->winning >= 0) set(line, "prototypes_winning", m->winning);
-    set(line, "embedding_norm", m->norm);
-    set(line, "dead", m->dead);
     set(line, "grad_norm_body", m->grad_body);
     set(line, "grad_norm_head", m->grad_head);
     for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++)
@@ -124,12 +130,16 @@ static hff_status board_train(struct logbook *book, const struct interval *inter
         const struct stage_metrics *m = &interval->metrics[i];
         TRY(board_stage(book, "train", "loss", i, interval->step, m->loss));
         TRY(board_stage(book, "train", "accuracy", i, interval->step, m->accuracy));
-        TRY(board_stage(book, "train", interval->run[i].own, i, interval->step, m->own));
-        TRY(board_stage(book, "train", interval->run[i].other, i, interval->step, m->other));
-        TRY(board_stage(book, "train", "embedding_norm", i, interval->step, m->norm));
+        if (interval->run[i].own[0]) {
+            TRY(board_stage(book, "train", interval->run[i].own, i, interval->step, m->own));
+            TRY(board_stage(book, "train", interval->run[i].other, i, interval->step, m->other));
+            TRY(board_stage(book, "train", "embedding_norm", i, interval->step, m->norm));
+        }
+        if (interval->angle[i] >= 0)
+            TRY(board_stage(book, "train", "prototype_angle", i, interval->step, interval->angle[i]));
+        if (m->similarity >= 0) TRY(board_stage(book, "train", "similarity", i, interval->step, m->similarity));
         TRY(board_stage(book, "train", "grad_norm_body", i, interval->step, m->grad_body));
         TRY(board_stage(book, "train", "grad_norm_head", i, interval->step, m->grad_head));
-        TRY(board_stage(book, "train", "prototype_angle", i, interval->step, interval->angle[i]));
         TRY(board_stage(book, "train", "lr", i, interval->step, interval->lr[i]));
     }
     TRY(tensorboard_scalar(book->board, "train/data_wait", interval->step, interval->data_wait));

@@ -8,7 +8,7 @@
 #ifndef HFF_KERNELS_TILE_CUH
 #define HFF_KERNELS_TILE_CUH
 
-#include "device.cuh"
+#include "tensor.cuh"
 
 enum { TILE_THREADS = 256, TILE_WARPS = TILE_THREADS / WARP };
 

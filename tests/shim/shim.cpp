@@ -1,7 +1,7 @@
 /* The shim itself: it must see what a kernel does wrong. */
 #include "support.hpp"
 
-#include "kernels/device.cuh"
+#include "kernels/tensor.cuh"
 
 static void reports(int status, const char *part)
 {

@@ -268,6 +268,7 @@ int shim_launch(int grid, int threads, size_t shared, const std::function<void()
         order[other] = order[i];
         block_run(shared);
     }
+    ASAN_UNPOISON_MEMORY_REGION(block.stacks, static_cast<size_t>(threads) * STACK); /* others may get the addresses */
     munmap(block.stacks, static_cast<size_t>(threads) * STACK);
     return block.failed ? SHIM_FAILED : 0;
 }

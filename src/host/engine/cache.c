@@ -72,7 +72,6 @@ hff_status cache_get(struct engine *engine, int stage, const struct batch *batch
 {
     struct cache *cache = &engine->cache;
     size_t bytes = tensor_row_bytes(input_of(engine, stage));
-    unsigned char *to = engine->host;
     *known = 0;
     if (cache->bytes == 0 || !batch->samples) return HFF_OK;
     TRY(check_numbers(cache, batch));
@@ -80,11 +79,10 @@ hff_status cache_get(struct engine *engine, int stage, const struct batch *batch
     cache->stage = stage;
     for (int b = 0; b < batch->size; b++)
         if (!cache->have[batch->samples[b]]) return HFF_OK;
-    for (int b = 0; b < batch->size; b++)
-        memcpy(to + (size_t)b * bytes, cache->row + (size_t)batch->samples[b] * bytes, bytes);
-    const struct stage_run *run = &engine->stage[stage];
-    TRY(engine->backend->api->copy_in(engine->stream, program_address(run->program, run->input), to,
-                                      (size_t)batch->size * bytes));
+    unsigned char *to = program_address(engine->stage[stage].program, engine->stage[stage].input);
+    for (int b = 0; b < batch->size; b++) /* one by one: staging a batch would be memory and time for nothing */
+        TRY(engine->backend->api->copy_in(engine->stream, to + (size_t)b * bytes,
+                                          cache->row + (size_t)batch->samples[b] * bytes, bytes));
     *known = 1;
     return HFF_OK;
 }
@@ -92,16 +90,13 @@ hff_status cache_get(struct engine *engine, int stage, const struct batch *batch
 hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch)
 {
     struct cache *cache = &engine->cache;
-    const struct stage_run *run = &engine->stage[stage];
     size_t bytes = tensor_row_bytes(input_of(engine, stage));
-    const unsigned char *from = engine->host;
     if (cache->bytes == 0 || !batch->samples) return HFF_OK;
-    TRY(engine->backend->api->copy_out(engine->stream, engine->host, program_address(run->program, run->input),
-                                       (size_t)batch->size * bytes));
-    TRY(engine->backend->api->stream_wait(engine->stream));
+    const unsigned char *from = program_address(engine->stage[stage].program, engine->stage[stage].input);
     for (int b = 0; b < batch->size; b++) {
-        memcpy(cache->row + (size_t)batch->samples[b] * bytes, from + (size_t)b * bytes, bytes);
+        TRY(engine->backend->api->copy_out(engine->stream, cache->row + (size_t)batch->samples[b] * bytes,
+                                           from + (size_t)b * bytes, bytes));
         cache->have[batch->samples[b]] = 1;
     }
-    return HFF_OK;
+    return engine->backend->api->stream_wait(engine->stream);
 }

@@ -19,6 +19,9 @@ fi
 limited() { (ulimit -v 800000 && exec "$hff" "$@"); } # KiB
 wants 1 "ulimit -v" limited train tiny.yaml --set 'net.stages=[{linear: {units: 9000}}, {linear: {units: 9000}}]'
 wants 1 "ulimit -v" limited train tiny.yaml --set data.digits.train=2000000
+turns="--set engine.schedule=sequential --set net.stages[0].linear.units=6000 --set data.digits.train=24000"
+wants 1 "use engine.cache none" limited train tiny.yaml $turns --set engine.cache=memory
+limited train tiny.yaml $turns --dry-run 2>&1 | grep -q "MiB are left by" && { echo "without the cache it does not fit either"; bad=1; }
 
 # ---- plans above 256 MiB
 measured() { # NAME WHAT: result.json of runs/NAME
@@ -43,6 +46,8 @@ expect "a CNN" "$hff" train cnn.yaml --quiet --set run.batch=384 --set run.threa
 measured cnn "CNN, batch 384, hold-out, 2 slices"
 expect "a larger batch" "$hff" train cnn.yaml --quiet --set run.batch=512 --set data.workers=3 --set run.threads=3 --name large --set 'data.augment=[mixup: {alpha: 0.2}]'
 measured large "CNN, batch 512, mixup, 3 threads"
+expect "stages in turn" "$hff" train cnn.yaml --quiet --set run.epochs=2 --set engine.schedule=sequential --set engine.cache=memory --name turns
+measured turns "the CNN stage by stage, with the cache"
 if "$hff" train cnn.yaml --quiet --set run.batch=768 --name bf16 --set run.dtype=bf16 2>said.txt >/dev/null; then
     measured bf16 "CNN, batch 768, bf16"
 else

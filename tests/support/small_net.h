@@ -100,6 +100,7 @@ static inline struct small_net *small_net_open(const char *text, const char *con
                                      .slices = net->setup.run.slices,
                                      .total_steps = 20,
                                      .epoch_steps = 4,
+                                     .samples = 60,
                                      .image = input,
                                      .white = 2.5};
     SMALL_OK(engine_open(&net->setup.engine, &options));

@@ -2,7 +2,11 @@
  * and steps; nothing of files, epochs or objectives' names.
  *
  * Serial engine: stage after stage, so that one stage's activations, gradients and workspace are in memory at a
- * time; what a stage passes on lies in two buffers used in turn. */
+ * time; what a stage passes on lies in two buffers used in turn.
+ *
+ * engine.schedule says which stages a step trains. joint: all of them. sequential: one; stage 1 for its total_steps, then
+ * stage 2, and so on. The stages before it are frozen: they only run their section frozen. What they pass on can be kept
+ * for each sample (engine.cache), so that it is computed once. Stages behind it do not run. */
 #ifndef HFF_ENGINE_H
 #define HFF_ENGINE_H
 
@@ -12,6 +16,8 @@
 #include "optim/optim.h"
 #include "program/program.h"
 
+extern const struct config_row engine_rows[];
+
 struct engine_options {
     struct config *config; /* the whole; "net" has become net already */
     struct net *net;
@@ -19,8 +25,10 @@ struct engine_options {
     enum dtype real; /* f32; f64 only with the reference backend */
     enum dtype act;  /* of activations: real, or bf16 beside f32 */
     int classes, batch, slices;
-    int64_t total_steps; /* of the whole run, for schedules; 0 when it will only evaluate */
+    int64_t total_steps; /* of each stage, for schedules; 0 when it will only evaluate */
     int64_t epoch_steps; /* of one epoch, likewise */
+    int64_t samples;     /* in the training data, for the cache */
+    int trained;         /* stages, from the first, that have learnt; 0: all. Only these are evaluated */
     struct shape image;  /* of the host's images, (channels, height, width); rank 0: stage 1's input */
     double white;        /* what a white pixel is after normalisation */
 };
@@ -36,6 +44,7 @@ struct stage_run {
     int per_class;                   /* prototypes of a class, 0: none */
     int similarity;                  /* the loss has a similarity term */
     int64_t rows, rows_eval, passes; /* of a training step; of a pass of an evaluation; its passes */
+    int drawn;                       /* what it passes on in a step follows from the step, not from the sample alone */
     int sum_from;                    /* first stage of rule sum where predict.from is auto; 0: the rule's own */
     const char *own, *other;         /* what these metrics are called */
     int input, y1, y2, weight, tick, hyper, norm, scores_eval, features_eval, metrics, metrics_eval, wins,
@@ -43,6 +52,15 @@ struct stage_run {
     struct track *track; /* of the timeline; NULL: none */
     double seconds[SECTIONS];
     double flops[SECTIONS];
+};
+
+/* What the frozen stages pass on, by sample, in the host's memory and laid out as the next stage wants it. */
+struct cache {
+    int64_t samples;
+    size_t bytes;        /* planned; 0: none */
+    int stage;           /* that receives it; 0: nothing is kept yet */
+    unsigned char *row;  /* (samples, bytes of that stage's sample) */
+    unsigned char *have; /* (samples) 1: kept */
 };
 
 struct engine {
@@ -53,6 +71,10 @@ struct engine {
     int classes, batch, slices, stages;
     int64_t sample; /* elements of one input image */
     struct stage_run *stage;
+    int sequential;      /* stages learn in turn */
+    int64_t stage_steps; /* that each learns for, then */
+    int evaluated;       /* stages, from the first, that an evaluation runs: those that have learnt so far */
+    struct cache cache;
     struct trace *trace;           /* NULL: none */
     unsigned char *memory[ARENAS]; /* NULL before engine_bind; INPUT and OUTPUT: the two buffers between stages */
     size_t bytes[ARENAS];
@@ -72,14 +94,21 @@ hff_status engine_init(struct engine *engine, uint64_t seed);
 /* From now on every stage's sections and ops go to a track of its own in this timeline, which outlives the engine. */
 void engine_trace(struct engine *engine, struct trace *trace);
 
-/* Device bytes that engine_bind will allocate. */
+/* Bytes that engine_bind will allocate: the device's, and the cache. */
 size_t engine_planned_bytes(const struct engine *engine);
 
-/* One training step of every stage. HFF_E_NUMBERS names stage, op and step when a gradient is not finite; that stage's
+/* Steps of training that are done: of every stage, or where they learn in turn, of all together. */
+int64_t engine_steps(const struct engine *engine);
+/* Where a run stands after so many steps: the stages' own steps, and which of them are evaluated. Parameters are the
+ * caller's to set. */
+void engine_stand_at(struct engine *engine, int64_t steps);
+
+/* One training step of every stage, or of the one whose turn it is. HFF_E_NUMBERS names stage, op and step when a gradient is not finite; that stage's
  * parameters are then as before the step. */
 hff_status engine_step(struct engine *engine, const struct batch *batch);
 
-/* Evaluates a batch; adds to the stages' evaluation metrics. scores, where given: (stages, batch, classes) floats. */
+/* Evaluates a batch with the first engine->evaluated stages; adds to their evaluation metrics. scores, where given:
+ * (evaluated, batch, classes) floats. */
 hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores);
 /* The same, and every stage's embeddings: features[i] has room for (batch, D of stage i) floats. HFF_E_CONFIG when a
  * stage's objective has none. */
@@ -113,7 +142,8 @@ hff_status engine_read_part(struct engine *engine, const struct kept *tensor, si
 hff_status engine_write_part(struct engine *engine, const struct kept *tensor, size_t at, size_t bytes,
                              const void *host);
 
-/* Parameters that are trained or frozen, and FLOPs per image of prediction and of a training step. */
+/* Parameters that are trained or frozen, and FLOPs per image of prediction and of a training step (where stages learn in
+ * turn: the mean of all steps; what a cache spares is not counted). */
 int64_t engine_parameters(const struct engine *engine);
 double engine_flops(const struct engine *engine, int training);
 

@@ -153,8 +153,14 @@ int64_t engine_parameters(const struct engine *engine)
 double engine_flops(const struct engine *engine, int training)
 {
     double total = 0;
-    for (int i = 0; i < engine->stages; i++)
-        for (int s = 0; s < SECTIONS; s++)
-            if ((s == SECTION_EVAL) == !training) total += engine->stage[i].flops[s];
+    for (int i = 0; i < engine->stages; i++) {
+        const double *flops = engine->stage[i].flops;
+        int later = engine->stages - 1 - i; /* stages for which it is frozen, and previews */
+        if (!training) total += flops[SECTION_EVAL];
+        for (int s = SECTION_FORWARD; training && s <= SECTION_UPDATE; s++) total += flops[s];
+        if (training)
+            total += later * flops[SECTION_FROZEN] + (engine->sequential ? later + 1 : 1) * flops[SECTION_PREVIEW];
+    }
+    if (training && engine->sequential) total /= engine->stages; /* a step trains one */
     return total / engine->batch;
 }

@@ -1,5 +1,5 @@
 /* From a net to bound stage programs. */
-#include "engine.h"
+#include "private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +45,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
                         .image = options->image,
                         .white = options->white,
                         .epoch_steps = options->epoch_steps,
+                        .in_turn = engine->sequential,
                         .input = run->input,
                         .features_eval = -1,
                         .wins = -1,
@@ -73,6 +74,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     run->rows = head.rows ? head.rows : options->batch;
     run->rows_eval = head.rows_eval ? head.rows_eval : options->batch;
     run->passes = head.passes ? head.passes : 1;
+    run->drawn = head.drawn;
     run->sum_from = head.sum_from;
     run->own = head.own ? head.own : "cosine_own";
     run->other = head.other ? head.other : "cosine_other";
@@ -141,7 +143,12 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
                               .classes = options->classes,
                               .batch = options->batch,
                               .slices = options->slices,
-                              .stages = options->net->count};
+                              .stages = options->net->count,
+                              .stage_steps = options->total_steps,
+                              .evaluated = options->trained ? options->trained : options->net->count};
+    engine->sequential = options->total_steps > 0 &&
+                         strcmp(config_text(config_root(options->config), "engine.schedule"), "sequential") == 0;
+    if (engine->sequential) engine->evaluated = 1;
     engine->sample = shape_count(options->image.rank ? &options->image : &options->net->stage[0].in);
     hff_status status = check_sizes(options);
     engine->stage = calloc((size_t)engine->stages, sizeof *engine->stage);
@@ -150,6 +157,7 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
         status = build_stage(engine, options, i);
         if (status == HFF_OK) status = check_rows(engine, i);
     }
+    if (status == HFF_OK) status = cache_plan(engine, options);
     if (status == HFF_OK) {
         size_arenas(engine);
         status = engine->backend->api->stream_create(engine->backend, &engine->stream);
@@ -169,6 +177,7 @@ void engine_close(struct engine *engine)
     if (engine->stream) engine->backend->api->stream_destroy(engine->stream);
     for (int a = 0; a < ARENAS; a++)
         if (engine->memory[a]) engine->backend->api->free(engine->backend, engine->memory[a]);
+    cache_free(engine);
     free(engine->host);
     free(engine->stage);
     free(engine);
@@ -176,7 +185,7 @@ void engine_close(struct engine *engine)
 
 size_t engine_planned_bytes(const struct engine *engine)
 {
-    size_t total = 0;
+    size_t total = engine->cache.bytes;
     for (int a = 0; a < ARENAS; a++) total += engine->bytes[a];
     return total;
 }
@@ -203,7 +212,7 @@ hff_status engine_bind(struct engine *engine)
         base[ARENA_MOMENT] += program->bytes[ARENA_MOMENT];
         base[ARENA_STAT] += program->bytes[ARENA_STAT];
     }
-    return HFF_OK;
+    return cache_bind(engine);
 }
 
 hff_status engine_init(struct engine *engine, uint64_t seed)

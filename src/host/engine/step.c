@@ -1,4 +1,4 @@
-/* Training steps and evaluation: serial schedule. */
+/* Training steps and evaluation, stage after stage. */
 #include "private.h"
 
 #include "base/clock.h"
@@ -43,7 +43,8 @@ static hff_status run_section(struct engine *engine, int stage, enum section sec
     hff_status status = program_run(run->program, section, engine->stream);
     double end = clock_seconds();
     run->seconds[section] += end - start;
-    trace_span(run->track, section_name(section), section == SECTION_EVAL ? NULL : "step", run->step + 1, start, end);
+    trace_span(run->track, section_name(section), section == SECTION_EVAL || section == SECTION_FROZEN ? NULL : "step",
+               run->step + 1, start, end);
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d, step %lld", stage + 1, (long long)run->step + 1);
 }
 
@@ -73,13 +74,28 @@ void engine_trace(struct engine *engine, struct trace *trace)
     }
 }
 
+/* What a stage receives: from those before it as they are, or as it was kept. */
+static hff_status run_frozen(struct engine *engine, int stage, const struct batch *batch)
+{
+    int known;
+    if (stage == 0) return HFF_OK;
+    TRY(cache_get(engine, stage, batch, &known));
+    if (known) return HFF_OK;
+    for (int i = 0; i < stage; i++) TRY(run_section(engine, i, SECTION_FROZEN));
+    return cache_keep(engine, stage, batch);
+}
+
 hff_status engine_step(struct engine *engine, const struct batch *batch)
 {
+    int first = engine->sequential ? sequence_turn(engine) : 0;
+    int end = engine->sequential ? first + 1 : engine->stages;
     TRY(put_batch(engine, batch));
-    TRY(put_tick(engine, engine->stage[0].step + 1, 0));
-    for (int i = 0; i < engine->stages; i++)
+    TRY(put_tick(engine, engine_steps(engine) + 1, 0));
+    for (int i = 0; i < end; i++)
         if (engine->stage[i].program->count[SECTION_PREVIEW]) TRY(run_section(engine, i, SECTION_PREVIEW));
-    for (int i = 0; i < engine->stages; i++) TRY(step_stage(engine, i));
+    TRY(run_frozen(engine, first, batch));
+    for (int i = first; i < end; i++) TRY(step_stage(engine, i));
+    engine->evaluated = end;
     return HFF_OK;
 }
 
@@ -119,12 +135,12 @@ hff_status engine_evaluate_features(struct engine *engine, const struct batch *b
     int64_t passes = engine->stage[0].passes;
     for (int64_t pass = 0; pass < passes; pass++) {
         TRY(put_tick(engine, 0, pass));
-        for (int i = 0; i < engine->stages; i++) {
+        for (int i = 0; i < engine->evaluated; i++) {
             TRY(run_section(engine, i, SECTION_EVAL));
             if (features && pass == passes - 1) TRY(get_features(engine, i, features[i]));
         }
     }
-    for (int i = 0; scores && i < engine->stages; i++)
+    for (int i = 0; scores && i < engine->evaluated; i++)
         TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, count, scores + (size_t)i * count));
     return engine->backend->api->stream_wait(engine->stream);
 }

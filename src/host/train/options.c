@@ -9,7 +9,8 @@ static const struct config_row run_rows[] = {
     {"run.name", CONFIG_TEXT, "", 0, 0, NULL, "",
      "folder of the run inside run.out; by default the config's file name"},
     {"run.seed", CONFIG_INT, "1", 0, 9007199254740992.0, NULL, "", "every random number follows from it"},
-    {"run.epochs", CONFIG_REAL, "10", 0, 1000000, NULL, "epochs", "length of the run; may be fractional"},
+    {"run.epochs", CONFIG_REAL, "10", 0, 1000000, NULL, "epochs",
+     "length of the run, or with engine.schedule sequential of each stage's training; may be fractional"},
     {"run.batch", CONFIG_INT, "128", 1, 1 << 20, NULL, "samples", "samples of a step, over all slices and ranks"},
     {"run.backend", CONFIG_CHOICE, "auto", 0, 0, "auto|cpu|ref", "", "what computes; auto: the quickest that is there"},
     {"run.dtype", CONFIG_CHOICE, "f32", 0, 0, "f32|bf16", "",
@@ -39,7 +40,8 @@ static const struct config_row run_rows[] = {
     {0},
 };
 
-const struct config_row *const config_tables[] = {run_rows, data_rows, net_rows, objective_rows, optim_rows, NULL};
+const struct config_row *const config_tables[] = {run_rows,   data_rows,   net_rows, objective_rows,
+                                                  optim_rows, engine_rows, NULL};
 
 hff_status setup_options(struct setup *setup)
 {
@@ -95,6 +97,7 @@ hff_status rules_from_config(struct rules *rules, enum rule *rule, const struct 
     int from;
     TRY(parse_from(config, engine->stages, &from));
     rules_open(rules, engine->stages, from ? from : engine->stage[0].sum_from);
+    rules_use(rules, engine->evaluated);
     *rule = (enum rule)rule_parse(config_text(config_root(config), "predict.rule"));
     return HFF_OK;
 }

@@ -13,9 +13,14 @@ int64_t setup_epoch_steps(const struct setup *setup)
     return loader_batches(setup->data, SPLIT_TRAIN, setup->run.batch, 1);
 }
 
-int64_t setup_total_steps(const struct setup *setup)
+int64_t setup_stage_steps(const struct setup *setup)
 {
     return (int64_t)llround(setup->run.epochs * (double)setup_epoch_steps(setup));
+}
+
+int64_t setup_total_steps(const struct setup *setup)
+{
+    return setup_stage_steps(setup) * (setup->engine->sequential ? setup->engine->stages : 1);
 }
 
 /* Training in another type would be another run; a trained model's parameters are f32 and do without. */
@@ -35,14 +40,17 @@ static hff_status settle_dtype(struct setup *setup, int training)
                        dtype_name(setup->run.act), api->name, api->describe(setup->backend));
 }
 
-hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t total_steps)
+hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t stage_steps)
 {
     const struct run_options *run = &setup->run;
     struct shape first = *input;
     TRY(objective_input(setup->config, classes, &first));
     TRY(net_build(&setup->net, config_at(config_root(setup->config), "net"), &first));
+    if (setup->trained > setup->net->count)
+        return fail(HFF_E_FORMAT, "the model says that %d of its stages have learnt, and has %d", setup->trained,
+                    setup->net->count);
     TRY(backend_open(run->backend, run->threads, &setup->backend));
-    TRY(settle_dtype(setup, total_steps > 0));
+    TRY(settle_dtype(setup, stage_steps > 0));
     struct engine_options options = {.config = setup->config,
                                      .net = setup->net,
                                      .backend = setup->backend,
@@ -51,11 +59,15 @@ hff_status setup_open_for(struct setup *setup, const struct shape *input, int cl
                                      .classes = classes,
                                      .batch = run->batch,
                                      .slices = run->slices,
-                                     .total_steps = total_steps,
+                                     .total_steps = stage_steps,
+                                     .trained = setup->trained,
                                      .image = *input,
                                      .white = 1};
     if (setup->data) options.white = (1 - setup->data->mean[0]) / setup->data->std[0];
-    if (setup->data && total_steps > 0) options.epoch_steps = setup_epoch_steps(setup);
+    if (setup->data && stage_steps > 0) {
+        options.epoch_steps = setup_epoch_steps(setup);
+        options.samples = setup->data->split[SPLIT_TRAIN].count;
+    }
     return engine_open(&setup->engine, &options);
 }
 
@@ -68,7 +80,7 @@ hff_status setup_open(struct setup *setup, int training)
         return config_fail(config_at(root, "run.batch"), "run.batch is %d, but there are only %lld training samples",
                            setup->run.batch, (long long)data->split[SPLIT_TRAIN].count);
     struct shape input = {3, {data->channels, data->height, data->width}};
-    return setup_open_for(setup, &input, data->classes, training ? setup_total_steps(setup) : 0);
+    return setup_open_for(setup, &input, data->classes, training ? setup_stage_steps(setup) : 0);
 }
 
 void setup_close(struct setup *setup)
@@ -120,7 +132,10 @@ size_t setup_planned_bytes(const struct setup *setup)
 hff_status setup_fits(const struct setup *setup)
 {
     return memory_fits(setup_planned_bytes(setup), "the plan of this run",
-                       "use a smaller run.batch or net (hff train CONFIG --dry-run shows the plan)");
+                       setup->engine->cache.bytes
+                           ? "use engine.cache none, fewer images, or a smaller run.batch or net (hff train CONFIG "
+                             "--dry-run shows the plan)"
+                           : "use a smaller run.batch or net (hff train CONFIG --dry-run shows the plan)");
 }
 
 static const char *quantity(struct arena *arena, double value)
@@ -183,11 +198,16 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
     table_print(out, cells, rows, COLUMNS, terminal_width(out), terminal_color(out, console->color));
     fputs(
         "\nD: size of the embedding. MFLOP: of a training step, for each image. One stage's activations and gradients\n"
-        "are in memory at a time. All memory, planned before the run:\n",
+        "are in memory at a time. ",
         out);
+    if (engine->sequential)
+        fputs("A step trains one stage and runs those before it, frozen;\nthe sum of MFLOP is the mean of all steps'. ",
+              out);
+    fputs("All memory, planned before the run:\n", out);
     for (int a = 0; a < ARENAS; a++)
         if (engine->bytes[a])
             fprintf(out, "  %-12s %10sB\n", arena_name((enum arena_kind)a), quantity(&arena, (double)engine->bytes[a]));
+    if (engine->cache.bytes) fprintf(out, "  %-12s %10sB\n", "cache", quantity(&arena, (double)engine->cache.bytes));
     fprintf(out, "  %-12s %10sB\n", "loader", quantity(&arena, (double)setup_loader_bytes(setup)));
     if (setup_evaluation_bytes(setup))
         fprintf(out, "  %-12s %10sB\n", "evaluation", quantity(&arena, (double)setup_evaluation_bytes(setup)));
@@ -223,6 +243,7 @@ void plan_json(const struct setup *setup, json_t *out)
     json_object_set_new(out, "flops_per_image", json_real(engine_flops(engine, 0)));
     json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));
     json_object_set_new(out, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(setup)));
+    json_object_set_new(memory, "cache", json_integer((json_int_t)engine->cache.bytes));
     json_object_set_new(memory, "loader", json_integer((json_int_t)setup_loader_bytes(setup)));
     json_object_set_new(memory, "evaluation", json_integer((json_int_t)setup_evaluation_bytes(setup)));
     json_object_set_new(out, "memory", memory);

@@ -101,6 +101,14 @@ static void odd_batches(void **state)
     same(SMALL_MLP, "net.stages=[{linear: {units: 130}}, {linear: {units: 150}}, {linear: {units: 64}}]", 1);
 }
 
+static void micro_batches(void **state)
+{
+    (void)state;
+    same(SMALL_MLP, "run={batch: 20, micro_batch: 10, slices: 2, backend: cpu}", 1);
+    same(SMALL_CNN, "run={batch: 20, micro_batch: 4, slices: 2, backend: cpu}", 1);
+    same(SMALL_FF, "run={batch: 20, micro_batch: 10, slices: 2, backend: cpu}", 0);
+}
+
 /* Moments after two epochs each of stages 1 and 2, the first layer's weights overwritten before the last one. */
 static unsigned char *damaged(const char *cache, int damage, size_t *bytes)
 {
@@ -158,8 +166,11 @@ static void planned(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(in_f32), cmocka_unit_test(in_bf16),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(in_f32),
+                                       cmocka_unit_test(in_bf16),
                                        cmocka_unit_test(odd_batches),
-                                       cmocka_unit_test(the_cache_spares_the_frozen_stages), cmocka_unit_test(planned)};
+                                       cmocka_unit_test(micro_batches),
+                                       cmocka_unit_test(the_cache_spares_the_frozen_stages),
+                                       cmocka_unit_test(planned)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

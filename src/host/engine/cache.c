@@ -59,44 +59,52 @@ void cache_free(struct engine *engine)
     free(engine->cache.have);
 }
 
-static hff_status check_numbers(const struct cache *cache, const struct batch *batch)
+/* The numbers of a part's samples. */
+static const uint32_t *samples_of(const struct engine *engine, const struct batch *batch, int part)
 {
-    for (int b = 0; b < batch->size; b++)
-        if (batch->samples[b] >= cache->samples)
-            return fail(HFF_E_INTERNAL, "sample %u of a batch, but the training data have %lld", batch->samples[b],
+    return batch->samples + (size_t)part * (size_t)engine->micro;
+}
+
+static hff_status check_numbers(const struct cache *cache, const uint32_t *sample, int count)
+{
+    for (int b = 0; b < count; b++)
+        if (sample[b] >= cache->samples)
+            return fail(HFF_E_INTERNAL, "sample %u of a batch, but the training data have %lld", sample[b],
                         (long long)cache->samples);
     return HFF_OK;
 }
 
-hff_status cache_get(struct engine *engine, int stage, const struct batch *batch, int *known)
+hff_status cache_get(struct engine *engine, int stage, const struct batch *batch, int part, int *known)
 {
     struct cache *cache = &engine->cache;
     size_t bytes = tensor_row_bytes(input_of(engine, stage));
     *known = 0;
     if (cache->bytes == 0 || !batch->samples) return HFF_OK;
-    TRY(check_numbers(cache, batch));
+    const uint32_t *sample = samples_of(engine, batch, part);
+    TRY(check_numbers(cache, sample, engine->micro));
     if (cache->stage != stage) memset(cache->have, 0, (size_t)cache->samples);
     cache->stage = stage;
-    for (int b = 0; b < batch->size; b++)
-        if (!cache->have[batch->samples[b]]) return HFF_OK;
+    for (int b = 0; b < engine->micro; b++)
+        if (!cache->have[sample[b]]) return HFF_OK;
     unsigned char *to = program_address(engine->stage[stage].program, engine->stage[stage].input);
-    for (int b = 0; b < batch->size; b++) /* one by one: staging a batch would be memory and time for nothing */
+    for (int b = 0; b < engine->micro; b++) /* one by one: staging a batch would be memory and time for nothing */
         TRY(engine->backend->api->copy_in(engine->stream, to + (size_t)b * bytes,
-                                          cache->row + (size_t)batch->samples[b] * bytes, bytes));
+                                          cache->row + (size_t)sample[b] * bytes, bytes));
     *known = 1;
     return HFF_OK;
 }
 
-hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch)
+hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch, int part)
 {
     struct cache *cache = &engine->cache;
     size_t bytes = tensor_row_bytes(input_of(engine, stage));
     if (cache->bytes == 0 || !batch->samples) return HFF_OK;
+    const uint32_t *sample = samples_of(engine, batch, part);
     const unsigned char *from = program_address(engine->stage[stage].program, engine->stage[stage].input);
-    for (int b = 0; b < batch->size; b++) {
-        TRY(engine->backend->api->copy_out(engine->stream, cache->row + (size_t)batch->samples[b] * bytes,
+    for (int b = 0; b < engine->micro; b++) {
+        TRY(engine->backend->api->copy_out(engine->stream, cache->row + (size_t)sample[b] * bytes,
                                            from + (size_t)b * bytes, bytes));
-        cache->have[batch->samples[b]] = 1;
+        cache->have[sample[b]] = 1;
     }
     return engine->backend->api->stream_wait(engine->stream);
 }

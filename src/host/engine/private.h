@@ -4,8 +4,12 @@
 
 #include "engine.h"
 
+/* The last thing done to a stage's graph: recomputation and sums over micro-batches, as asked for. */
+void engine_rewrite(const struct engine *engine, const struct config_node *root, struct stage_run *run,
+                    struct graph *graph);
+
 /* After a latched step of a stage: repeats it op by op and returns the error that names the op. */
-hff_status engine_name_bad_op(struct engine *engine, int stage);
+hff_status engine_name_bad_op(struct engine *engine, const struct batch *batch, int stage);
 
 /* Where stages learn in turn: whose turn the next step is (sequence.c). */
 int sequence_turn(const struct engine *engine);
@@ -15,9 +19,9 @@ int sequence_turn(const struct engine *engine);
 hff_status cache_plan(struct engine *engine, const struct engine_options *options);
 hff_status cache_bind(struct engine *engine);
 void cache_free(struct engine *engine);
-/* To a stage's input: the batch as the stages before it passed it on, where all of its samples are kept (*known). */
-hff_status cache_get(struct engine *engine, int stage, const struct batch *batch, int *known);
+/* To a stage's input: a part of the batch as the stages before it passed it on, where all of its samples are kept (*known). */
+hff_status cache_get(struct engine *engine, int stage, const struct batch *batch, int part, int *known);
 /* Keeps what now is a stage's input. */
-hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch);
+hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch, int part);
 
 #endif

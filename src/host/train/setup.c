@@ -59,6 +59,7 @@ hff_status setup_open_for(struct setup *setup, const struct shape *input, int cl
                                      .classes = classes,
                                      .batch = run->batch,
                                      .slices = run->slices,
+                                     .micro = run->micro,
                                      .total_steps = stage_steps,
                                      .trained = setup->trained,
                                      .image = *input,
@@ -161,6 +162,20 @@ static double step_flops(const struct stage_run *run)
            run->flops[SECTION_UPDATE] + run->flops[SECTION_PREVIEW];
 }
 
+/* What is in memory together, and of how much of a batch. */
+static void print_residence(const struct engine *engine, FILE *out)
+{
+    fprintf(out, "One stage's activations%s are in memory at a time.\n", engine->parts > 1 ? "" : " and gradients");
+    if (engine->parts > 1)
+        fprintf(out,
+                "They are those of %d of a step's %d samples (run.micro_batch); all stages' gradients are summed up.\n",
+                engine->micro, engine->batch);
+    for (int i = 0; i < engine->stages; i++)
+        if (engine->stage[i].segments > 1)
+            fprintf(out, "Stage %d is recomputed in %d segments (engine.recompute).\n", i + 1,
+                    engine->stage[i].segments);
+}
+
 void plan_print(const struct setup *setup, FILE *out, const struct console *console)
 {
     const struct engine *engine = setup->engine;
@@ -170,7 +185,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
     const char **cells = ARENA_NEW(&arena, const char *, rows *COLUMNS), **row = cells;
     const char *header[COLUMNS] = {"stage", "kind", "output", "D", "params", "MFLOP", "acts", "grads", "moments"};
     memcpy(row, header, sizeof header);
-    double batch = engine->batch;
+    double micro = engine->micro;
     for (int i = 0; i < engine->stages; i++) {
         const struct stage_run *run = &engine->stage[i];
         const size_t *bytes = run->program->bytes;
@@ -181,7 +196,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         row[2] = arena_text(&arena, shape_text(&run->stage->out, shape));
         row[3] = arena_printf(&arena, "%lld", (long long)run->embedding);
         row[4] = quantity(&arena, (double)stage_parameters(run->program));
-        row[5] = arena_printf(&arena, "%.2f", step_flops(run) / batch * 1e-6);
+        row[5] = arena_printf(&arena, "%.2f", step_flops(run) / micro * 1e-6);
         row[6] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_ACT]));
         row[7] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_GRAD]));
         row[8] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_MOMENT]));
@@ -196,12 +211,10 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         row[6 + k] = arena_printf(&arena, "%sB", quantity(&arena, (double)engine->bytes[shown[k]]));
     }
     table_print(out, cells, rows, COLUMNS, terminal_width(out), terminal_color(out, console->color));
-    fputs(
-        "\nD: size of the embedding. MFLOP: of a training step, for each image. One stage's activations and gradients\n"
-        "are in memory at a time. ",
-        out);
+    fputs("\nD: size of the embedding. MFLOP: of a training step, for each image.\n", out);
+    print_residence(engine, out);
     if (engine->sequential)
-        fputs("A step trains one stage and runs those before it, frozen;\nthe sum of MFLOP is the mean of all steps'. ",
+        fputs("A step trains one stage and runs those before it, frozen; the sum of MFLOP is the mean of all steps'.\n",
               out);
     fputs("All memory, planned before the run:\n", out);
     for (int a = 0; a < ARENAS; a++)
@@ -228,9 +241,10 @@ void plan_json(const struct setup *setup, json_t *out)
         json_object_set_new(stage, "stage", json_integer(i + 1));
         json_object_set_new(stage, "name", json_string(run->stage->name));
         json_object_set_new(stage, "output", json_string(shape_text(&run->stage->out, shape)));
+        json_object_set_new(stage, "segments", json_integer(run->segments));
         json_object_set_new(stage, "embedding", json_integer(run->embedding));
         json_object_set_new(stage, "parameters", json_integer(stage_parameters(run->program)));
-        json_object_set_new(stage, "step_flops_per_image", json_real(step_flops(run) / engine->batch));
+        json_object_set_new(stage, "step_flops_per_image", json_real(step_flops(run) / engine->micro));
         for (int a = 0; a < ARENAS; a++)
             json_object_set_new(bytes, arena_name((enum arena_kind)a),
                                 json_integer((json_int_t)run->program->bytes[a]));
@@ -239,6 +253,8 @@ void plan_json(const struct setup *setup, json_t *out)
     }
     for (int a = 0; a < ARENAS; a++)
         json_object_set_new(memory, arena_name((enum arena_kind)a), json_integer((json_int_t)engine->bytes[a]));
+    json_object_set_new(out, "batch", json_integer(engine->batch));
+    json_object_set_new(out, "micro_batch", json_integer(engine->micro));
     json_object_set_new(out, "parameters", json_integer(engine_parameters(engine)));
     json_object_set_new(out, "flops_per_image", json_real(engine_flops(engine, 0)));
     json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));

@@ -145,18 +145,18 @@ static void the_first_stage_learns_as_ever(void **state)
     }
 }
 
-/* What stage 2 receives. */
-static size_t received(struct engine *engine, unsigned char *out)
+/* What a stage receives. */
+static size_t received(struct engine *engine, int stage, unsigned char *out)
 {
-    const struct stage_run *run = &engine->stage[1];
+    const struct stage_run *run = &engine->stage[stage];
     const struct slot *slot = &run->program->slot[run->input];
-    SMALL_OK(
-        engine->backend->api->copy_out(engine->stream, out, program_address(run->program, run->input), slot->bytes));
+    const void *from = program_address(run->program, run->input);
+    SMALL_OK(engine->backend->api->copy_out(engine->stream, out, from, slot->bytes));
     SMALL_OK(engine->backend->api->stream_wait(engine->stream));
     return slot->bytes;
 }
 
-/* A frozen stage passes on what it passes on in an evaluation, with its running statistics. */
+/* Frozen stages pass on what they pass on in an evaluation, with their running statistics. */
 static void frozen_is_evaluation(void **state)
 {
     (void)state;
@@ -166,14 +166,17 @@ static void frozen_is_evaluation(void **state)
         struct engine *engine = net->setup.engine;
         size_t room = engine->bytes[ARENA_INPUT] + engine->bytes[ARENA_OUTPUT];
         unsigned char *frozen = calloc(room, 1), *evaluated = calloc(room, 1);
-        small_net_train(net, EACH);
-        small_net_draw(net, 50);
-        SMALL_OK(engine_step(engine, &net->batch)); /* stage 2 receives it */
-        size_t bytes = received(engine, frozen);
-        engine->evaluated = 1;
-        SMALL_OK(engine_evaluate(engine, &net->batch, NULL));
-        assert_int_equal(received(engine, evaluated), bytes);
-        assert_memory_equal(frozen, evaluated, bytes);
+        for (int step = 0; step < EACH * engine->stages; step++) {
+            int turn = step / EACH;
+            small_net_draw(net, step);
+            SMALL_OK(engine_step(engine, &net->batch));
+            if (turn == 0) continue;
+            size_t bytes = received(engine, turn, frozen);
+            engine->evaluated = turn;
+            SMALL_OK(engine_evaluate(engine, &net->batch, NULL));
+            assert_int_equal(received(engine, turn, evaluated), bytes);
+            assert_memory_equal(frozen, evaluated, bytes);
+        }
         assert_int_equal(engine->stage[engine->stages - 1].program->count[SECTION_FROZEN], 0);
         free(frozen);
         free(evaluated);

@@ -51,7 +51,7 @@ KERNEL(THREADS) negatives_kernel(const __grid_constant__ struct kernel_negatives
     if (weights) weigh(a.score + b * a.classes, a.classes, label, weights);
     if (lane_index() > 0) return;
     struct draws d;
-    draws_open(d, a.seed, RNG_NEGATIVES, (uint64_t)step, (uint32_t)b);
+    draws_open(d, a.seed, RNG_NEGATIVES, (uint64_t)step, (uint32_t)(a.tick[TICK_SAMPLE] + b));
     a.labels[2 * b] = label;
     a.labels[2 * b + 1] = draw_wrong(d, weights, a.classes, label);
 }

@@ -36,7 +36,7 @@ static std::vector<unsigned char> check_negatives(int batch, int classes, int sc
         if (b % 7 == 6) /* all the same senseless value */
             for (size_t c = 0; c < (size_t)classes; c++) score[b * (size_t)classes + c] = -INFINITY;
     }
-    std::vector<int64_t> tick = {STEP, 0};
+    std::vector<int64_t> tick = {STEP, 0, 24};
     struct op_desc desc = describe(OP_NEGATIVES);
     desc.attr.negatives.seed = seed;
     desc.attr.negatives.from = scores == 2 ? STEP + 1 : STEP;
@@ -87,7 +87,7 @@ static void never_the_true_label(void **)
     for (int classes : {2, 6})
         for (int label = 0; label < classes; label++) {
             Buffer<int32_t> y(std::vector<int32_t>(500, label)), labels(1000);
-            Buffer<int64_t> tick(std::vector<int64_t>{1, 0});
+            Buffer<int64_t> tick(std::vector<int64_t>{1, 0, 0});
             Buffer<float> score(std::vector<float>(500 * (size_t)classes, 0.0f));
             std::vector<int> seen((size_t)classes, 0);
             for (float *given : {(float *)nullptr, score.data()}) {
@@ -114,7 +114,7 @@ static std::vector<unsigned char> check_overlay(enum overlay kind, const Image &
     int64_t image = (int64_t)s.channels * s.area, width = image + more, rows = s.batch ? s.batch * s.each : s.each;
     std::vector<double> x = random_values((size_t)(s.batch * image), 1), on = {2.8f}, y((size_t)(rows * width));
     std::vector<int32_t> labels = random_labels((size_t)rows, s.classes + 1); /* some beyond the last one */
-    std::vector<int64_t> tick = {0, pass};
+    std::vector<int64_t> tick = {0, pass, 0};
     struct op_desc desc = describe(OP_OVERLAY);
     desc.attr.overlay.kind = kind;
     desc.attr.overlay.classes = s.classes;
@@ -168,7 +168,7 @@ static std::vector<unsigned char> check_columns(enum dtype dtype, int rows, int 
     int in = first + span * classes + 2;
     Activation t(dtype, rows, out, 1, 1, pitch);
     std::vector<double> w = random_values((size_t)(out * in), 1), on = {1.7f}, want(t.logical());
-    std::vector<int64_t> tick = {0, pass};
+    std::vector<int64_t> tick = {0, pass, 0};
     struct op_desc desc = describe(OP_COLUMNS);
     desc.attr.columns.classes = classes;
     desc.attr.columns.first = first;
@@ -336,7 +336,7 @@ static std::vector<unsigned char> check_goodness_eval(enum dtype dtype, int batc
     desc.arg[4] = tensor_make2(DTYPE_F64, batch, classes);
     for (int pass = 0; pass * rows < classes; pass++) {
         std::vector<double> values = random_values(h.logical(), (uint32_t)pass, dtype);
-        std::vector<int64_t> tick = {0, pass};
+        std::vector<int64_t> tick = {0, pass, 0};
         reference(desc, {values.data(), y.data(), weight.data(), tick.data(), scores.data(), metrics.data()});
         h.put(values);
         Buffer<int64_t> tick_buffer(tick);

@@ -17,6 +17,7 @@ struct setup {
     struct config *config;
     struct run_options run;
     struct data *data; /* NULL when opened without data */
+    int classes;       /* of the heads; 0: as many as the data has, else no fewer */
     struct net *net;
     struct backend *backend;
     struct engine *engine;

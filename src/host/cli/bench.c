@@ -9,7 +9,8 @@
 static const struct option_row options[] = {
     {"--set", "KEY=VALUE", "change a key of the config"},
     {"--runs", "N", "measured repetitions (default: 20 steps, 7 of each op, 200 batches, 5 rounds of predictions)"},
-    {"--classes", "N,...", "infer: numbers of classes (default 100)"},
+    {"--classes", "N,...",
+     "infer: numbers of classes (default 100); of another bench: one, which the heads get instead of the data's"},
     {"--batch", "N,...", "infer: images predicted at a time (default 64)"},
     {"--figure", "FILE", "infer, of runs: bars of their speed (PNG)"},
     {"--json", NULL, "one JSON document on standard output"},
@@ -76,11 +77,14 @@ static hff_status run(const struct arguments *arguments)
         request.runs = (int)value;
     }
     TRY(numbers("--classes", some ? some : "100", 100000, classes, &request.class_count));
+    if (some) request.heads = classes[0];
     TRY(numbers("--batch", sizes ? sizes : "64", 1 << 20, batches, &request.batch_count));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcmp(kinds[i].name, arguments->word[0]) != 0) continue;
         if (arguments->words > 2 && kinds[i].run != infer)
             return fail(HFF_E_USAGE, "hff bench %s takes one config", kinds[i].name);
+        if (request.class_count > 1 && kinds[i].run != infer)
+            return fail(HFF_E_USAGE, "hff bench %s takes one number of classes", kinds[i].name);
         return kinds[i].run(&request, stdout);
     }
     return fail(HFF_E_USAGE, "hff bench has train, ops, data and infer, not '%s'", arguments->word[0]);

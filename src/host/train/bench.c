@@ -53,6 +53,7 @@ static hff_status bench_open(struct bench *bench, const struct bench_request *re
 {
     struct setup *setup = &bench->setup;
     bench->request = request;
+    setup->classes = request->heads;
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
     TRY(setup_open(setup, 1));

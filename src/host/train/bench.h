@@ -11,6 +11,7 @@ struct bench_request {
     int set_count;
     int runs; /* measured repetitions; 0: the default of the bench */
     int json;
+    int heads; /* train, ops, data: classes of the heads; 0: the data's */
     /* infer */
     const int *classes, *batches;
     int class_count, batch_count;

@@ -81,7 +81,11 @@ hff_status setup_open(struct setup *setup, int training)
         return config_fail(config_at(root, "run.batch"), "run.batch is %d, but there are only %lld training samples",
                            setup->run.batch, (long long)data->split[SPLIT_TRAIN].count);
     struct shape input = {3, {data->channels, data->height, data->width}};
-    return setup_open_for(setup, &input, data->classes, training ? setup_stage_steps(setup) : 0);
+    if (setup->classes && setup->classes < data->classes)
+        return fail(HFF_E_USAGE, "the data has %d classes, so heads with %d cannot learn from it", data->classes,
+                    setup->classes);
+    int classes = setup->classes ? setup->classes : data->classes;
+    return setup_open_for(setup, &input, classes, training ? setup_stage_steps(setup) : 0);
 }
 
 void setup_close(struct setup *setup)

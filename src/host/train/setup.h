@@ -18,6 +18,7 @@ struct setup {
     struct run_options run;
     int trained;       /* of a model: how many stages have learnt; 0: all */
     struct data *data; /* NULL when opened without data */
+    int classes;       /* of the heads; 0: as many as the data has, else no fewer */
     struct net *net;
     struct backend *backend;
     struct engine *engine;

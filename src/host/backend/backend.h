@@ -16,6 +16,8 @@
 
 struct backend;
 struct stream;
+struct event;
+struct capture;
 
 /* An op that is ready to run. Backends put their own fields behind this one. */
 struct op {
@@ -49,11 +51,35 @@ struct backend_api {
     size_t (*op_workspace)(const struct op *op);
     hff_status (*op_run)(struct op *op, struct stream *stream, void *const *args, void *workspace);
 
+    /* 0: op_run and copies have done their work when they return, so that reading a result back costs nothing.
+     * 1: they enqueue it and return; stream_wait waits for the device, and a step should do without it. Work of one
+     * stream is done in its order, of two streams in any, unless an event joins them. */
+    int asynchronous;
+
     hff_status (*stream_create)(struct backend *backend, struct stream **out);
     void (*stream_destroy)(struct stream *stream);
     hff_status (*stream_wait)(struct stream *stream);
+    /* host may be changed as soon as copy_in returns; after copy_out it is filled when stream_wait has returned. */
     hff_status (*copy_in)(struct stream *stream, void *device, const void *host, size_t bytes);
     hff_status (*copy_out)(struct stream *stream, void *host, const void *device, size_t bytes);
+
+    /* An event is a point in a stream's work: event_record puts it behind all that was given to stream so far (again
+     * and again, as often as wanted), stream_wait_event lets what is given to stream from then on begin after the
+     * point last recorded (at once where none was). Neither waits on the host. Without work in flight
+     * (asynchronous 0) they do nothing. */
+    hff_status (*event_create)(struct backend *backend, struct event **out);
+    void (*event_destroy)(struct event *event);
+    hff_status (*event_record)(struct event *event, struct stream *stream);
+    hff_status (*stream_wait_event)(struct stream *stream, struct event *event);
+
+    /* NULL where there is no capture. From capture_begin to capture_end what is given to stream, and to streams that
+     * wait for an event recorded in it since, is not done but noted; all of them must have been joined back to stream
+     * by events. No copies of host memory, no stream_wait inside. replay gives all of it to stream once more, with the
+     * pointers of then. On an error inside, capture_end must still be called: it returns the error. */
+    hff_status (*capture_begin)(struct stream *stream);
+    hff_status (*capture_end)(struct stream *stream, struct capture **out);
+    hff_status (*replay)(struct capture *capture, struct stream *stream);
+    void (*capture_destroy)(struct capture *capture);
 };
 
 struct backend {

@@ -2,6 +2,7 @@
  * ended when op_run returns. */
 #include "cpu.h"
 
+#include "../synchronous.h"
 #include "dnnl.h"
 
 #include <stdint.h>
@@ -183,4 +184,8 @@ const struct backend_api backend_cpu = {
     .stream_wait = cpu_stream_wait,
     .copy_in = cpu_copy,
     .copy_out = cpu_copy,
+    .event_create = synchronous_event_create,
+    .event_destroy = synchronous_event_destroy,
+    .event_record = synchronous_event_record,
+    .stream_wait_event = synchronous_stream_wait_event,
 };

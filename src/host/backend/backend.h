@@ -38,6 +38,8 @@ struct backend_api {
     /* Zeroed memory. HFF_E_MEMORY names the bytes. */
     hff_status (*alloc)(struct backend *backend, size_t bytes, void **out);
     void (*free)(struct backend *backend, void *memory);
+    /* Bytes that alloc may still give. NULL: the host's (base/memory.h). */
+    size_t (*room)(struct backend *backend);
 
     /* Whether ops work on this element type; bf16: on activations of it, and faster than on f32. */
     int (*computes)(struct backend *backend, enum dtype dtype);
@@ -57,6 +59,9 @@ struct backend_api {
     int asynchronous;
 
     hff_status (*stream_create)(struct backend *backend, struct stream **out);
+    /* A stream that gets part number part, from 0, of the backend's threads cut in parts, so that as many streams can
+     * work side by side. NULL: streams share the device by themselves. */
+    hff_status (*stream_create_part)(struct backend *backend, int part, int parts, struct stream **out);
     void (*stream_destroy)(struct stream *stream);
     hff_status (*stream_wait)(struct stream *stream);
     /* host may be changed as soon as copy_in returns; after copy_out it is filled when stream_wait has returned. */
@@ -71,6 +76,9 @@ struct backend_api {
     void (*event_destroy)(struct event *event);
     hff_status (*event_record)(struct event *event, struct stream *stream);
     hff_status (*stream_wait_event)(struct stream *stream, struct event *event);
+    /* When the point last recorded was reached, as clock_seconds counts; only after a stream_wait that covers it. NULL
+     * where that is not known. */
+    hff_status (*event_seconds)(struct event *event, double *seconds);
 
     /* NULL where there is no capture. From capture_begin to capture_end what is given to stream, and to streams that
      * wait for an event recorded in it since, is not done but noted; all of them must have been joined back to stream

@@ -1,8 +1,13 @@
 /* The engine runs a net's stage programs: a batch in, every stage trained or evaluated. It knows stages, programs
  * and steps; nothing of files, epochs or objectives' names.
  *
- * Serial engine: stage after stage, so that one stage's activations, gradients and workspace are in memory at a
- * time; what a stage passes on lies in two buffers used in turn. */
+ * Serial: stage after stage, so that one stage's activations, gradients and workspace are in memory at a time; what a
+ * stage passes on lies in two buffers used in turn.
+ *
+ * Pipelined (engine.pipeline): since nothing flows back, a stage may train on a batch while those in front of it train on
+ * later ones. Stages that follow each other share a lane, with a stream and memory of its own, and lanes hand on through
+ * rings of slots. engine_step then returns while its step is in flight; whatever reads or evaluates waits until all
+ * lanes have done all steps (engine_drain). The bits are those of the serial engine. */
 #ifndef HFF_ENGINE_H
 #define HFF_ENGINE_H
 
@@ -45,14 +50,26 @@ struct stage_run {
     double flops[SECTIONS];
 };
 
+/* Stages that run one after the other, beside other lanes. */
+struct lane {
+    int first, stages;    /* the first one's index; how many */
+    double flops;         /* of a training step */
+    size_t bytes[ARENAS]; /* of its own: GRAD, ACT, WORK; INPUT: the ring in front of it; OUTPUT: between its stages */
+};
+
+struct pipeline; /* lanes at work, pipeline.c */
+
 struct engine {
     struct net *net;
     struct backend *backend;
-    struct stream *stream;
+    struct stream *stream; /* of everything but steps in lanes */
     enum dtype real;
     int classes, batch, slices, stages;
     int64_t sample; /* elements of one input image */
     struct stage_run *stage;
+    int lanes; /* 1: serial */
+    struct lane *lane;
+    struct pipeline *pipeline;     /* NULL: one lane, whose steps end before engine_step returns */
     struct trace *trace;           /* NULL: none */
     unsigned char *memory[ARENAS]; /* NULL before engine_bind; INPUT and OUTPUT: the two buffers between stages */
     size_t bytes[ARENAS];
@@ -60,7 +77,10 @@ struct engine {
     size_t host_bytes;
 };
 
-/* Builds the stages' programs. Nothing is allocated on the device. */
+extern const struct config_row engine_rows[];
+
+/* Builds the stages' programs. Nothing is allocated on the device. HFF_E_CONFIG with the place where engine.pipeline asks
+ * for what this net cannot do. */
 hff_status engine_open(struct engine **out, const struct engine_options *options);
 void engine_close(struct engine *engine);
 
@@ -76,8 +96,12 @@ void engine_trace(struct engine *engine, struct trace *trace);
 size_t engine_planned_bytes(const struct engine *engine);
 
 /* One training step of every stage. HFF_E_NUMBERS names stage, op and step when a gradient is not finite; that stage's
- * parameters are then as before the step. */
+ * parameters are then as before the step. With lanes the step may still be in flight, and engine_drain or whatever
+ * calls it returns that error; batch is free again in any case. */
 hff_status engine_step(struct engine *engine, const struct batch *batch);
+
+/* Waits until no step is in flight. All functions below do so first. */
+hff_status engine_drain(struct engine *engine);
 
 /* Evaluates a batch; adds to the stages' evaluation metrics. scores, where given: (stages, batch, classes) floats. */
 hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores);

@@ -1,5 +1,5 @@
 /* From a net to bound stage programs. */
-#include "engine.h"
+#include "private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,16 +118,31 @@ static void size_arenas(struct engine *engine)
 {
     for (int i = 0; i < engine->stages; i++) {
         const size_t *bytes = engine->stage[i].program->bytes;
-        static const enum arena_kind sums[] = {ARENA_PARAM, ARENA_MOMENT, ARENA_STAT},
+        static const enum arena_kind sums[] = {ARENA_PARAM, ARENA_MOMENT, ARENA_STAT, ARENA_STEP},
                                      maxima[] = {ARENA_GRAD, ARENA_ACT, ARENA_WORK, ARENA_BATCH};
-        for (int a = 0; a < 3; a++) engine->bytes[sums[a]] += bytes[sums[a]];
+        for (int a = 0; a < 4; a++) engine->bytes[sums[a]] += bytes[sums[a]];
         for (int a = 0; a < 4; a++) engine->bytes[maxima[a]] = larger(engine->bytes[maxima[a]], bytes[maxima[a]]);
         size_t *in = &engine->bytes[i % 2 ? ARENA_OUTPUT : ARENA_INPUT],
                *out = &engine->bytes[i % 2 ? ARENA_INPUT : ARENA_OUTPUT];
         *in = larger(*in, bytes[ARENA_INPUT]);
         *out = larger(*out, bytes[ARENA_OUTPUT]);
-        engine->host_bytes = larger(engine->host_bytes, program_largest_slot(engine->stage[i].program));
     }
+}
+
+/* Serial, or in lanes; then with a backend whose streams can have work in flight. */
+static hff_status settle(struct engine *engine, const struct engine_options *options)
+{
+    int pipelined;
+    TRY(lanes_choose(engine, options, &pipelined));
+    memset(engine->bytes, 0, sizeof engine->bytes);
+    if (!pipelined)
+        size_arenas(engine);
+    else
+        lanes_size(engine);
+    for (int i = 0; i < engine->stages; i++)
+        engine->host_bytes = larger(engine->host_bytes, program_largest_slot(engine->stage[i].program));
+    if (pipelined) TRY(pipeline_open(engine));
+    return engine->backend->api->stream_create(engine->backend, &engine->stream);
 }
 
 hff_status engine_open(struct engine **out, const struct engine_options *options)
@@ -150,10 +165,7 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
         status = build_stage(engine, options, i);
         if (status == HFF_OK) status = check_rows(engine, i);
     }
-    if (status == HFF_OK) {
-        size_arenas(engine);
-        status = engine->backend->api->stream_create(engine->backend, &engine->stream);
-    }
+    if (status == HFF_OK) status = settle(engine, options);
     if (status != HFF_OK) {
         engine_close(engine);
         return status;
@@ -165,11 +177,15 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
 void engine_close(struct engine *engine)
 {
     if (!engine) return;
-    for (int i = 0; engine->stage && i < engine->stages; i++) program_free(engine->stage[i].program);
     if (engine->stream) engine->backend->api->stream_destroy(engine->stream);
+    pipeline_close(engine);
+    for (int i = 0; engine->stage && i < engine->stages; i++) program_free(engine->stage[i].program);
     for (int a = 0; a < ARENAS; a++)
         if (engine->memory[a]) engine->backend->api->free(engine->backend, engine->memory[a]);
+    if (engine->pipeline) backend_close(engine->pipeline->queue);
+    free(engine->pipeline);
     free(engine->host);
+    free(engine->lane);
     free(engine->stage);
     free(engine);
 }
@@ -181,19 +197,10 @@ size_t engine_planned_bytes(const struct engine *engine)
     return total;
 }
 
-hff_status engine_bind(struct engine *engine)
+static void bind_serial(struct engine *engine)
 {
     unsigned char *base[ARENAS];
-    for (int a = 0; a < ARENAS; a++) {
-        void *memory = NULL;
-        if (engine->bytes[a]) {
-            hff_status status = engine->backend->api->alloc(engine->backend, engine->bytes[a], &memory);
-            if (status != HFF_OK) return trail_add(status, "arena of %s", arena_name((enum arena_kind)a));
-        }
-        engine->memory[a] = base[a] = memory;
-    }
-    engine->host = malloc(engine->host_bytes);
-    if (!engine->host) return fail(HFF_E_MEMORY, "no memory for %zu bytes of staging", engine->host_bytes);
+    memcpy(base, engine->memory, sizeof base);
     for (int i = 0; i < engine->stages; i++) {
         struct program *program = engine->stage[i].program;
         base[ARENA_INPUT] = engine->memory[i % 2 ? ARENA_OUTPUT : ARENA_INPUT];
@@ -202,12 +209,30 @@ hff_status engine_bind(struct engine *engine)
         base[ARENA_PARAM] += program->bytes[ARENA_PARAM];
         base[ARENA_MOMENT] += program->bytes[ARENA_MOMENT];
         base[ARENA_STAT] += program->bytes[ARENA_STAT];
+        base[ARENA_STEP] += program->bytes[ARENA_STEP];
     }
+}
+
+hff_status engine_bind(struct engine *engine)
+{
+    for (int a = 0; a < ARENAS; a++) {
+        void *memory = NULL;
+        if (engine->bytes[a]) {
+            hff_status status = engine->backend->api->alloc(engine->backend, engine->bytes[a], &memory);
+            if (status != HFF_OK) return trail_add(status, "arena of %s", arena_name((enum arena_kind)a));
+        }
+        engine->memory[a] = memory;
+    }
+    engine->host = malloc(engine->host_bytes);
+    if (!engine->host) return fail(HFF_E_MEMORY, "no memory for %zu bytes of staging", engine->host_bytes);
+    if (engine->pipeline) return pipeline_bind(engine);
+    bind_serial(engine);
     return HFF_OK;
 }
 
 hff_status engine_init(struct engine *engine, uint64_t seed)
 {
+    TRY(engine_drain(engine));
     for (int i = 0; i < engine->stages; i++) TRY(program_init(engine->stage[i].program, engine->stream, seed, i + 1));
     return HFF_OK;
 }

@@ -1,4 +1,4 @@
-/* Training steps and evaluation: serial schedule. */
+/* Training steps, stage after stage, and evaluation. */
 #include "private.h"
 
 #include "base/clock.h"
@@ -41,6 +41,8 @@ static hff_status run_section(struct engine *engine, int stage, enum section sec
     struct stage_run *run = &engine->stage[stage];
     double start = clock_seconds();
     hff_status status = program_run(run->program, section, engine->stream);
+    if (status == HFF_OK && run->track && engine->backend->api->asynchronous)
+        status = engine->backend->api->stream_wait(engine->stream); /* the timeline shows the work, not its enqueuing */
     double end = clock_seconds();
     run->seconds[section] += end - start;
     trace_span(run->track, section_name(section), section == SECTION_EVAL ? NULL : "step", run->step + 1, start, end);
@@ -57,11 +59,12 @@ static hff_status step_stage(struct engine *engine, int stage)
     for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) TRY(run_section(engine, stage, (enum section)s));
     TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
     TRY(api->stream_wait(engine->stream));
-    if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, stage);
+    if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, stage, run->program, run->step + 1, run->step + 1);
     run->step++;
     return HFF_OK;
 }
 
+/* Where steps are in flight, an op's span would be that of its enqueuing. */
 void engine_trace(struct engine *engine, struct trace *trace)
 {
     engine->trace = trace;
@@ -69,12 +72,20 @@ void engine_trace(struct engine *engine, struct trace *trace)
         struct stage_run *run = &engine->stage[i];
         char name[96];
         snprintf(name, sizeof name, "stage %d (%s)", i + 1, run->stage->name);
-        run->track = run->program->track = trace_track(trace, "stages", name);
+        run->track = trace_track(trace, "stages", name);
+        if (!engine->pipeline) run->program->track = run->track;
     }
+    if (engine->pipeline) pipeline_trace(engine);
+}
+
+hff_status engine_drain(struct engine *engine)
+{
+    return engine->pipeline ? pipeline_drain(engine) : HFF_OK;
 }
 
 hff_status engine_step(struct engine *engine, const struct batch *batch)
 {
+    if (engine->pipeline) return pipeline_step(engine, batch);
     TRY(put_batch(engine, batch));
     TRY(put_tick(engine, engine->stage[0].step + 1, 0));
     for (int i = 0; i < engine->stages; i++)
@@ -115,6 +126,7 @@ hff_status engine_evaluate_features(struct engine *engine, const struct batch *b
                                     float *const *features)
 {
     size_t count = (size_t)engine->batch * (size_t)engine->classes;
+    TRY(engine_drain(engine));
     TRY(put_batch(engine, batch));
     int64_t passes = engine->stage[0].passes;
     for (int64_t pass = 0; pass < passes; pass++) {
@@ -134,28 +146,39 @@ hff_status engine_evaluate(struct engine *engine, const struct batch *batch, flo
     return engine_evaluate_features(engine, batch, scores, NULL);
 }
 
-hff_status engine_name_bad_op(struct engine *engine, int stage)
+/* Both messages end alike. */
+#define BAD_NUMBERS_ADVICE "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept"
+
+/* What no op of the repetition shows. */
+static hff_status no_bad_op(const struct stage_run *run, int stage, long long step, long long repeated)
 {
-    struct stage_run *run = &engine->stage[stage];
-    struct program *program = run->program;
-    long long step = (long long)run->step + 1;
-    const char *name = run->stage->name;
+    if (repeated == step)
+        return fail(HFF_E_NUMBERS,
+                    "stage %d (%s), step %lld: the gradient's norm is not finite (its numbers are, so their squares "
+                    "overflow); " BAD_NUMBERS_ADVICE,
+                    stage + 1, run->stage->name, step);
+    return fail(HFF_E_NUMBERS,
+                "stage %d (%s), step %lld: the gradient was not finite, but its batch has left the pipeline and step "
+                "%lld shows no op to blame (a resume with run.log_every 1 would); " BAD_NUMBERS_ADVICE,
+                stage + 1, run->stage->name, step, repeated);
+}
+
+hff_status engine_name_bad_op(struct engine *engine, int stage, struct program *program, int64_t step, int64_t repeated)
+{
+    const struct stage_run *run = &engine->stage[stage];
+    char seen[64] = "";
+    if (repeated != step) snprintf(seen, sizeof seen, " when repeated with step %lld's batch", (long long)repeated);
     for (int s = SECTION_FORWARD; s <= SECTION_BACKWARD; s++)
         for (int i = 0; i < program->count[s]; i++) {
             const struct instr *instr = &program->section[s][i];
             TRY(engine->backend->api->op_run(instr->op, engine->stream, instr->address, program->base[ARENA_WORK]));
-            const char *bad = program_bad_output(program, instr, engine->stream, engine->host);
+            const char *bad = program_bad_output(program, instr, repeated == step, engine->stream, engine->host);
             if (bad)
-                return fail(
-                    HFF_E_NUMBERS,
-                    "stage %d (%s), step %lld: op %s (%s, instruction %d) gave numbers that are not finite in %s; "
-                    "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
-                    stage + 1, name, step, op_table[instr->op->desc.kind].name, section_name((enum section)s), i + 1,
-                    bad);
+                return fail(HFF_E_NUMBERS,
+                            "stage %d (%s), step %lld: op %s (%s, instruction %d) gave numbers that are not finite in "
+                            "%s%s; " BAD_NUMBERS_ADVICE,
+                            stage + 1, run->stage->name, (long long)step, op_table[instr->op->desc.kind].name,
+                            section_name((enum section)s), i + 1, bad, seen);
         }
-    return fail(
-        HFF_E_NUMBERS,
-        "stage %d (%s), step %lld: the gradient's norm is not finite (its numbers are, so their squares overflow); "
-        "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
-        stage + 1, name, step);
+    return no_bad_op(run, stage, (long long)step, (long long)repeated);
 }

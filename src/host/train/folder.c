@@ -113,8 +113,9 @@ void folder_release(struct folder *folder)
 
 /* Keys that a resume may change. */
 static const char *const changeable[][2] = {
-    {"run", "name"}, {"run", "out"},        {"run", "threads"}, {"run", "log_every"}, {"run", "checkpoint_every"},
-    {"run", "keep"}, {"run", "time_limit"}, {"run", "epochs"},  {"run", "until"},     {"data", "workers"}};
+    {"run", "name"},       {"run", "out"},        {"run", "threads"}, {"run", "log_every"}, {"run", "checkpoint_every"},
+    {"run", "keep"},       {"run", "time_limit"}, {"run", "epochs"},  {"run", "until"},     {"data", "workers"},
+    {"engine", "pipeline"}};
 
 /* The dotted path of the first difference into out; 0 when equal. */
 static int first_difference(const json_t *a, const json_t *b, char *out, size_t size)
@@ -164,7 +165,7 @@ hff_status folder_check_config(const struct folder *folder, const struct setup *
             status = fail(
                 HFF_E_CONFIG,
                 "%s differs from the run that is to be resumed (%s); only epochs, until, time_limit, threads, workers, "
-                "logging and checkpoint intervals may change",
+                "lanes, logging and checkpoint intervals may change",
                 where, path);
         json_decref(a);
         json_decref(b);

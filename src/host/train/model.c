@@ -11,8 +11,8 @@
 /* Keys that never change a result: left out of the model's metadata, so that runs that should be equal give equal
  * files. */
 static const char *const free_keys[][2] = {
-    {"run", "name"}, {"run", "out"},        {"run", "threads"}, {"run", "log_every"}, {"run", "checkpoint_every"},
-    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}};
+    {"run", "name"}, {"run", "out"},        {"run", "threads"},  {"run", "log_every"},  {"run", "checkpoint_every"},
+    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}, {"engine", "pipeline"}};
 
 static json_t *config_that_matters(const struct config *config)
 {
@@ -91,7 +91,7 @@ hff_status model_write(const struct setup *setup, const struct rules *rules, con
     const char *keys[KEYS] = {"format", "config", "classes", "input", "predict", "data"};
     char *texts[KEYS] = {strdup("hff-model-1")};
     for (int i = 1; i < KEYS; i++) {
-        texts[i] = json_text(values[i], 0);
+        texts[i] = json_text_sorted(values[i]); /* a config's order and a --set must not show */
         json_decref(values[i]);
     }
     hff_status status = write_tensors(setup->engine, 0, path, keys, (const char *const *)texts, KEYS);

@@ -39,7 +39,8 @@ static const struct config_row run_rows[] = {
     {0},
 };
 
-const struct config_row *const config_tables[] = {run_rows, data_rows, net_rows, objective_rows, optim_rows, NULL};
+const struct config_row *const config_tables[] = {run_rows,   data_rows,   net_rows, objective_rows,
+                                                  optim_rows, engine_rows, NULL};
 
 hff_status setup_options(struct setup *setup)
 {

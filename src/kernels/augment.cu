@@ -7,67 +7,9 @@
  * 4.8 TB/s; beside a launch, some 3 us of latency (sample number, draws, rows, pixels one after the other).
  * Geometry: a block of 256 threads per sample. Thread 0 draws; a thread per row or column follows it back; then a thread
  * per pixel looks its channels up in the table of normalised values and writes them in one piece. */
-#include "device.cuh"
-
-#include "base/philox.h"
+#include "philox.cuh"
 
 enum { THREADS = 256 };
-
-/* ---- base/philox.c's streams: Philox 4x32-10 (Salmon et al., SC 2011) ---- */
-
-struct draws {
-    uint32_t key[2], counter[4], ready[4];
-    int left;
-};
-
-DEVICE uint32_t high_word(uint32_t a, uint32_t b)
-{
-    return (uint32_t)((uint64_t)a * b >> 32);
-}
-
-DEVICE void philox(const uint32_t (&counter)[4], const uint32_t (&key)[2], uint32_t (&out)[4])
-{
-    uint32_t k0 = key[0], k1 = key[1];
-    for (int i = 0; i < 4; i++) out[i] = counter[i];
-    for (int round = 0; round < 10; round++) {
-        uint32_t high0 = high_word(0xD2511F53u, out[0]), low0 = 0xD2511F53u * out[0];
-        uint32_t high1 = high_word(0xCD9E8D57u, out[2]), low1 = 0xCD9E8D57u * out[2];
-        out[0] = high1 ^ out[1] ^ k0;
-        out[1] = low1;
-        out[2] = high0 ^ out[3] ^ k1;
-        out[3] = low0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-}
-
-DEVICE void draws_open(struct draws &d, uint64_t seed, uint64_t major, uint32_t minor)
-{
-    d.key[0] = (uint32_t)seed;
-    d.key[1] = (uint32_t)(seed >> 32) ^ ((uint32_t)RNG_AUGMENT * 0x9E3779B9u);
-    d.counter[0] = 0;
-    d.counter[1] = minor;
-    d.counter[2] = (uint32_t)major;
-    d.counter[3] = (uint32_t)(major >> 32);
-    d.left = 0;
-}
-
-/* 0 .. n-1 without bias. */
-DEVICE uint32_t draw_below(struct draws &d, uint32_t n)
-{
-    uint32_t reject = (0u - n) % n;
-    for (;;) {
-        if (d.left == 0) {
-            philox(d.counter, d.key, d.ready);
-            d.counter[0]++;
-            d.left = 4;
-        }
-        d.left--; /* a run-time index would put the words into local memory */
-        uint32_t word = d.left == 3 ? d.ready[3] : d.left == 2 ? d.ready[2] : d.left == 1 ? d.ready[1] : d.ready[0];
-        uint64_t product = (uint64_t)word * n;
-        if ((uint32_t)product >= reject) return (uint32_t)(product >> 32);
-    }
-}
 
 /* ---- where pixels come from ---- */
 
@@ -83,10 +25,11 @@ struct line {
     uint32_t cut;
 };
 
-DEVICE void draw(const struct kernel_augment_args &a, uint64_t seed, uint64_t epoch, uint32_t sample, struct drawn *drawn)
+DEVICE void draw(const struct kernel_augment_args &a, uint64_t seed, uint64_t epoch, uint32_t sample,
+                 struct drawn *drawn)
 {
     struct draws d;
-    draws_open(d, seed, epoch, sample);
+    draws_open(d, seed, RNG_AUGMENT, epoch, sample);
     for (int k = 0; k < a.changes; k++) {
         int amount = a.change[k].amount;
         struct drawn now = {0, 0};
@@ -185,7 +128,8 @@ template <typename T> KERNEL(THREADS) augment_kernel(const __grid_constant__ str
     for (int i = (int)threadIdx.x; i < samples * (height + width); i += THREADS) {
         int which = i / (height + width), at = i % (height + width);
         bool is_row = at < height;
-        lines[i] = follow(a, drawn + which * KERNEL_CHANGES, is_row, is_row ? height : width, is_row ? at : at - height);
+        lines[i] =
+            follow(a, drawn + which * KERNEL_CHANGES, is_row, is_row ? height : width, is_row ? at : at - height);
     }
     BLOCK_SYNC();
     T *out = static_cast<T *>(a.out) + (int64_t)b * height * width * (a.pitch ? a.pitch : a.channels);

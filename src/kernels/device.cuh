@@ -48,7 +48,8 @@ static inline int64_t blocks_for(int64_t count, int64_t per_block)
 
 /* Enqueues kernel<<<grid, threads, shared, stream>>>(args...). */
 template <typename... P, typename... A>
-static inline int launch(void (*kernel)(P...), int64_t grid, int threads, size_t shared, kernel_stream stream, A... args)
+static inline int launch(void (*kernel)(P...), int64_t grid, int threads, size_t shared, kernel_stream stream,
+                         A... args)
 {
     if (grid == 0) return KERNEL_OK;
     if (grid < 0 || grid > INT32_MAX || shared > SHARED_MOST) return KERNEL_REFUSED;
@@ -446,6 +447,15 @@ DEVICE float times(float a, float b)
 {
 #ifdef __CUDACC__
     return __fmul_rn(a, b);
+#else
+    return a * b;
+#endif
+}
+
+DEVICE double times(double a, double b)
+{
+#ifdef __CUDACC__
+    return __dmul_rn(a, b);
 #else
     return a * b;
 #endif

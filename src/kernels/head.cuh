@@ -19,7 +19,8 @@ enum { HEAD_SAMPLES = TILE_WARPS, HEAD_PARTS = 128 };    /* samples at a time in
 /* What all samples share. */
 struct head_rule {
     int classes, per_class, rows, pairwise, eval;
-    float margin, smoothing, share; /* share: 1 / global batch */
+    float margin, smoothing, share; /* share: of a sample's gradient in the batch's: (1 - discount) / global batch */
+    double kept;                    /* 1 - discount */
     const float *log_scale;
     const int32_t *y1, *y2;
     const float *weight;
@@ -69,12 +70,12 @@ DEVICE class_view view_class(const struct head_rule &h, const struct head_sample
 /* What the first pass over the classes finds out. */
 struct head_view {
     float scale;
-    best first;     /* the class with the greatest score */
-    float s1, s2;   /* the labels' scores */
-    float most;     /* the greatest score less margins */
-    float own;      /* cosine of the best prototype of the label that counts */
-    int own_place;  /* which of the class's */
-    float other;    /* greatest cosine of any other class */
+    best first;    /* the class with the greatest score */
+    float s1, s2;  /* the labels' scores */
+    float most;    /* the greatest score less margins */
+    float own;     /* cosine of the best prototype of the label that counts */
+    int own_place; /* which of the class's */
+    float other;   /* greatest cosine of any other class */
 };
 
 /* Scores of all classes. Only where the labels mean something (has_labels) are they looked at. */
@@ -124,8 +125,8 @@ DEVICE float sigmoid(float v)
 }
 
 /* G of a class that is no label, of the sample's own loss. */
-DEVICE float other_gradient(const struct head_rule &h, const struct head_sample &s, const head_view &v, const head_loss &l,
-                            float score)
+DEVICE float other_gradient(const struct head_rule &h, const struct head_sample &s, const head_view &v,
+                            const head_loss &l, float score)
 {
     if (!h.pairwise) return expf(score - v.most) / l.sum - h.smoothing / (float)h.classes;
     float room = v.scale * h.margin, g = 0;
@@ -245,7 +246,7 @@ DEVICE float sample_loss(const struct head_rule &h, const struct head_sample &s,
     for (int i = 0; i < FIGURES; i++) figures[i] = 0;
     if (padding) return along;
     figures[METRIC_SAMPLES] = count;
-    figures[METRIC_LOSS] = count * l.loss;
+    figures[METRIC_LOSS] = count * h.kept * l.loss;
     figures[METRIC_CORRECT] = v.first.place == label ? count : 0;
     figures[METRIC_OWN] = count * v.own;
     figures[METRIC_OTHER] = h.classes > 1 ? count * v.other : 0;
@@ -268,7 +269,8 @@ static inline struct head_rule head_rule_of(const struct kernel_hff_args *a)
                           a->eval,
                           a->eval ? 0.0f : (float)a->margin,
                           a->eval ? 0.0f : (float)a->smoothing,
-                          a->eval ? 0.0f : (float)(1.0 / (double)a->global_batch),
+                          a->eval ? 0.0f : (float)((1 - a->discount) / (double)a->global_batch),
+                          a->eval ? 1.0 : 1 - a->discount,
                           a->log_scale,
                           a->y1,
                           a->eval ? a->y1 : a->y2,

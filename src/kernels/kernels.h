@@ -59,7 +59,7 @@ struct kernel_norm_args {
     const void *x;
     const float *gamma, *beta;
     float *mean, *invstd;      /* (channels): norm writes, norm_back reads */
-    float *run_mean, *run_var; /* norm: in and out; norm_eval: in */
+    float *run_mean, *run_var; /* norm: in and out, or both NULL; norm_eval: in */
     void *y;                   /* norm, norm_eval */
     uint8_t *index;            /* with max pooling: (y's shape); norm writes (NULL: not wanted), norm_back reads */
     const void *dy;            /* norm_back */
@@ -122,16 +122,45 @@ int kernel_pool_back(const struct kernel_pool_args *a, kernel_stream stream);
 int kernel_apool(const struct kernel_pool_args *a, kernel_stream stream);
 int kernel_apool_back(const struct kernel_pool_args *a, kernel_stream stream);
 
-/* ---- unit.cu: y = x sqrt(n) / max(||x||, 1e-6) per sample -----------------------------------------------------------*/
+/* ---- add.cu: y = a + b --------------------------------------------------------------------------------------------*/
+struct kernel_add_args {
+    enum dtype dtype;
+    int64_t count; /* elements, padding included */
+    const void *a, *b;
+    void *y; /* may be a */
+};
+int kernel_add(const struct kernel_add_args *a, kernel_stream stream);
+
+/* ---- unit.cu: y = x sqrt(n) / max(||x||, 1e-6) per sample, and the way back -----------------------------------------*/
 struct kernel_unit_args {
     enum dtype dtype;
     int64_t batch;
     int64_t elements; /* stored ones of a sample, padding included */
     int64_t n;        /* those that count */
     const void *x;
-    void *y; /* may be x */
+    void *y;        /* unit; may be x */
+    const void *dy; /* unit_back */
+    void *dx;       /* unit_back; may be dy */
 };
 int kernel_unit(const struct kernel_unit_args *a, kernel_stream stream);
+int kernel_unit_back(const struct kernel_unit_args *a, kernel_stream stream);
+
+/* ---- energy.cu, deviation.cu: op.h's energy, energy_back, deviation, deviation_back ---------------------------------
+ * x, dx (batch, area, pitch), 16 K channels at most for energy, 6 K for deviation. */
+struct kernel_moments_args {
+    enum dtype dtype; /* x, dx */
+    int64_t batch, area;
+    int channels, pitch;
+    int groups; /* energy: divides the channels */
+    const void *x;
+    float *y;        /* forward: energy (batch, groups), deviation (batch, channels) */
+    const float *dy; /* back: as y */
+    void *dx;        /* back */
+};
+int kernel_energy(const struct kernel_moments_args *a, kernel_stream stream);
+int kernel_energy_back(const struct kernel_moments_args *a, kernel_stream stream);
+int kernel_deviation(const struct kernel_moments_args *a, kernel_stream stream);
+int kernel_deviation_back(const struct kernel_moments_args *a, kernel_stream stream);
 
 /* ---- head*.cu: the prototype head, op.h's hff and hff_eval ---------------------------------------------------------
  * R = classes per_class rows of prototypes, D = width. `math` says how the three products are made (fp32 accumulation
@@ -149,6 +178,7 @@ struct kernel_hff_args {
     int eval; /* hff_eval: no margin, no smoothing, no gradients; y2, de, dp, dlog_scale, wins are not used */
     enum hff_loss loss;
     double margin, smoothing;
+    double discount; /* not of hff_eval: 1 - discount is a factor on gradients and METRIC_LOSS */
     int64_t global_batch;
     const float *e;         /* (B, D) */
     const float *p;         /* (R, D) */
@@ -196,6 +226,144 @@ struct kernel_hff_plan {
 int kernel_hff_plan(const struct kernel_hff_args *a, size_t limit, struct kernel_hff_plan *plan);
 int kernel_hff_tiled(const struct kernel_hff_args *a, const struct kernel_hff_plan *plan, kernel_product_run product,
                      void *context, kernel_stream stream);
+
+/* ---- cross_entropy.cu: op.h's cross_entropy and cross_entropy_eval ----------------------------------------------------*/
+struct kernel_cross_entropy_args {
+    int batch, classes;
+    int eval; /* cross_entropy_eval: no smoothing, no discount, no gradient; y2 and dscores are not used */
+    double smoothing, discount;
+    int64_t global_batch;
+    const float *scores;    /* (B, C) */
+    const int32_t *y1, *y2; /* (B) */
+    const float *weight;    /* (B) */
+    float *dscores;         /* (B, C) */
+    double *metrics;        /* (METRICS), added to */
+    void *workspace;
+    unsigned *tickets;
+};
+size_t kernel_cross_entropy_workspace(const struct kernel_cross_entropy_args *a);
+int kernel_cross_entropy(const struct kernel_cross_entropy_args *a, kernel_stream stream);
+
+/* ---- similarity.cu: op.h's similarity; `math` as for the head ----------------------------------------------------------*/
+struct kernel_similarity_args {
+    int batch, width;
+    int slices; /* pairs are formed inside a slice: they are the op's own, whatever else is one slice here */
+    enum kernel_math math;
+    int64_t classes, global_batch;
+    double share;
+    const float *x;         /* (B, D) */
+    const int32_t *y1, *y2; /* (B) */
+    const float *weight;    /* (B) */
+    float *dx;              /* (B, D) */
+    double *metrics;        /* (METRICS), added to */
+    void *workspace;
+    unsigned *tickets;
+};
+size_t kernel_similarity_workspace(const struct kernel_similarity_args *a);
+int kernel_similarity(const struct kernel_similarity_args *a, kernel_stream stream);
+
+/* ---- FF: op.h's ops of the same names. tick (TICKS) lies on the device --------------------------------------------------*/
+
+/* negatives.cu: the labels that backend/wrong_label.c draws. Hard ones of 20 K classes at most. */
+struct kernel_negatives_args {
+    int batch, classes;
+    uint64_t seed;
+    int64_t from;
+    const int32_t *y; /* (B) */
+    const int64_t *tick;
+    const float *score; /* (B, C); NULL: none */
+    int32_t *labels;    /* (2 B) */
+};
+int kernel_negatives(const struct kernel_negatives_args *a, kernel_stream stream);
+
+/* overlay.cu. x and y are plain: rows of f32, planes one after the other. */
+struct kernel_overlay_args {
+    enum overlay kind;
+    int64_t rows, width;  /* E, elements of a row of y */
+    int64_t batch, image; /* B, I of x; not used without */
+    int64_t area;
+    int classes;
+    double rest;
+    const float *x; /* (B, I); NULL: labels alone */
+    const float *on;
+    const int32_t *labels; /* (E); NULL: as tick says */
+    const int64_t *tick;   /* NULL: no label */
+    float *y;              /* (E, width) */
+};
+int kernel_overlay(const struct kernel_overlay_args *a, kernel_stream stream);
+
+/* overlay.cu */
+struct kernel_columns_args {
+    enum dtype dtype; /* t */
+    int rows, classes;
+    int out, pitch; /* O; from a row of t to the next */
+    int64_t in, first, span;
+    const float *w; /* (O, I), the plain fp32 master */
+    const float *on;
+    const int64_t *tick;
+    void *t; /* (R, pitch) */
+};
+int kernel_columns(const struct kernel_columns_args *a, kernel_stream stream);
+
+/* spread.cu */
+struct kernel_spread_args {
+    enum dtype dtype;
+    int64_t batch, rows; /* B, R */
+    int64_t elements;    /* stored ones of a row, padding included */
+    const void *x, *t;   /* (B, ...), (R, ...) */
+    void *y;             /* (B R, ...) */
+};
+int kernel_spread(const struct kernel_spread_args *a, kernel_stream stream);
+
+/* goodness.cu */
+struct kernel_goodness_args {
+    enum dtype dtype;
+    int64_t batch;       /* rows of h: two for each pair */
+    int64_t elements, n; /* of a row: stored; those that count */
+    int mean;
+    double theta, alpha;
+    int64_t global_batch;
+    const void *h;
+    void *dh;
+    double *metrics; /* (METRICS), added to */
+    void *workspace;
+    unsigned *tickets;
+};
+size_t kernel_goodness_workspace(const struct kernel_goodness_args *a);
+int kernel_goodness(const struct kernel_goodness_args *a, kernel_stream stream);
+
+struct kernel_goodness_eval_args {
+    enum dtype dtype;
+    int64_t batch; /* samples: B */
+    int rows;      /* of h for each: R */
+    int classes, mean;
+    int64_t elements, n; /* of a row */
+    const void *h;       /* (B R, ...) */
+    const int32_t *y;    /* (B) */
+    const float *weight; /* (B) */
+    const int64_t *tick;
+    float *scores;   /* (B, C), this pass's classes written */
+    double *metrics; /* (METRICS), added to by the last pass */
+    void *workspace;
+    unsigned *tickets;
+};
+size_t kernel_goodness_eval_workspace(const struct kernel_goodness_eval_args *a);
+int kernel_goodness_eval(const struct kernel_goodness_eval_args *a, kernel_stream stream);
+
+/* readout.cu */
+struct kernel_readout_args {
+    int batch, classes, first;
+    int64_t global_batch;
+    const float *logits;    /* (B, C) */
+    const int32_t *y;       /* (B) */
+    const float *weight;    /* (B) */
+    float *total, *dlogits; /* (B, C); NULL: not wanted */
+    double *metrics;        /* (METRICS), added to; NULL: not wanted */
+    void *workspace;        /* with metrics */
+    unsigned *tickets;      /* with metrics */
+};
+size_t kernel_readout_workspace(const struct kernel_readout_args *a);
+int kernel_readout(const struct kernel_readout_args *a, kernel_stream stream);
 
 /* ---- update.cu: a stage's parameters, many tensors in one launch ---------------------------------------------------
  * One row per tensor, read on the host when the launcher is called. Tensors with a packed copy have shape

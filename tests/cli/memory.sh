@@ -19,6 +19,9 @@ fi
 limited() { (ulimit -v 800000 && exec "$hff" "$@"); } # KiB
 wants 1 "ulimit -v" limited train tiny.yaml --set 'net.stages=[{linear: {units: 9000}}, {linear: {units: 9000}}]'
 wants 1 "ulimit -v" limited train tiny.yaml --set data.digits.train=2000000
+turns="--set engine.schedule=sequential --set net.stages[0].linear.units=6000 --set data.digits.train=24000"
+wants 1 "use engine.cache none" limited train tiny.yaml $turns --set engine.cache=memory
+limited train tiny.yaml $turns --dry-run 2>&1 | grep -q "MiB are left by" && { echo "without the cache it does not fit either"; bad=1; }
 
 # ---- plans above 256 MiB
 measured() { # NAME WHAT: result.json of runs/NAME
@@ -47,6 +50,14 @@ expect "a larger batch" "$hff" train cnn.yaml --quiet --set run.batch=512 --set 
 measured large "CNN, batch 512, mixup, 3 threads"
 expect "a CNN in lanes" "$hff" train cnn.yaml --quiet --set run.batch=384 --set run.threads=2 --name lanes2 --set engine.pipeline=2
 measured lanes2 "CNN, batch 384, 2 lanes"
+expect "stages in turn" "$hff" train cnn.yaml --quiet --set run.epochs=2 --set engine.schedule=sequential --set engine.cache=memory --name turns
+measured turns "the CNN stage by stage, with the cache"
+# backpropagation, with recomputation and in micro-batches
+printf '%s\nnet: {partition: whole, stages: [{conv: {channels: 16}, repeat: 12}]}\nobjective: {kind: softmax, head: {aux: 0}}\n' "$few" >deep.yaml
+expect "recomputation" "$hff" train deep.yaml --quiet --name again --set run.batch=768 --set engine.recompute=auto
+measured again "12 layers joined, recomputed"
+expect "micro-batches" "$hff" train deep.yaml --quiet --name micro --set run.batch=768 --set run.micro_batch=256
+measured micro "12 layers joined, micro-batches of 256"
 if "$hff" train cnn.yaml --quiet --set run.batch=768 --name bf16 --set run.dtype=bf16 2>said.txt >/dev/null; then
     measured bf16 "CNN, batch 768, bf16"
 else

@@ -116,6 +116,7 @@ static const struct variant variants[] = {
     {SMALL_RESIDUAL, {"run.slices=2"}, 1},
     {SMALL_FIVES, {"objective.kind=cwc"}, 2},
     {SMALL_FIVES, {"objective={kind: softmax, smoothing: 0.1, sim: {beta: 0.6}}"}, 3},
+    {SMALL_RESIDUAL, {"engine.recompute=auto"}, 2},
     {SMALL_FF, {"objective.ff.negatives=uniform"}, 2},
     {SMALL_FF_CNN, {"objective.ff.negatives=uniform"}, 2},
 };
@@ -292,24 +293,26 @@ static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
     static const struct {
-        const char *text, *set, *say;
+        const char *text, *set[2], *say;
     } cases[] = {
-        {SMALL_MLP, "engine.pipeline=4", "the net has 3 stages"},
-        {SMALL_FF_HARD, "engine.pipeline=2", "what the last one says of the same batch"},
+        {SMALL_FF_HARD, {"engine.pipeline=2", "run.seed=2"}, "what the last one says of the same batch"},
+        {SMALL_MLP, {"engine.pipeline=2", "engine.schedule=sequential"}, "a step trains one stage only"},
+        {SMALL_MLP, {"engine.pipeline=2", "run.micro_batch=12"}, "before any of them learns"},
+        {SMALL_MLP, {"engine.pipeline=4", "run.seed=2"}, "the net has 3 stages"},
     };
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         struct setup setup = {0};
         struct shape input = {3, {1, 12, 12}};
-        SMALL_OK(config_parse(&setup.config, config_tables, "test", cases[i].text, &cases[i].set, 1));
+        SMALL_OK(config_parse(&setup.config, config_tables, "test", cases[i].text, cases[i].set, 2));
         SMALL_OK(setup_options(&setup));
         assert_int_equal(setup_open_for(&setup, &input, 5, 20), HFF_E_CONFIG);
         assert_non_null(strstr(hff_error_message(), cases[i].say));
         assert_non_null(strstr(hff_error_message(), "--set engine.pipeline"));
         setup_close(&setup);
         /* to predict with it there is nothing to pipeline */
-        SMALL_OK(config_parse(&setup.config, config_tables, "test", cases[i].text, &cases[i].set, 1));
+        SMALL_OK(config_parse(&setup.config, config_tables, "test", cases[i].text, cases[i].set, 2));
         SMALL_OK(setup_options(&setup));
-        if (i == 1) SMALL_OK(setup_open_for(&setup, &input, 5, 0));
+        SMALL_OK(setup_open_for(&setup, &input, 5, 0));
         setup_close(&setup);
     }
 }

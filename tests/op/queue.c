@@ -45,6 +45,25 @@ static int close_late(void **state)
     return 0;
 }
 
+static void clearing_is_in_order(void **state)
+{
+    (void)state;
+    const struct backend_api *api = flight.backend->api;
+    struct stream *s = stream();
+    struct op *op = adder();
+    float y[16] = {5}, one[16] = {1, 1}, before[2], after[2];
+    void *const args[OP_ARGS] = {y, one, y};
+    SMALL_OK(api->op_run(op, s, args, NULL));
+    SMALL_OK(api->copy_out(s, before, y, sizeof before));
+    SMALL_OK(api->clear(s, y, sizeof *y));
+    SMALL_OK(api->op_run(op, s, args, NULL));
+    SMALL_OK(api->copy_out(s, after, y, sizeof after));
+    SMALL_OK(api->stream_wait(s));
+    assert_true(before[0] == 6 && before[1] == 1 && after[0] == 1 && after[1] == 2);
+    api->op_destroy(op);
+    api->stream_destroy(s);
+}
+
 /* More items than a ring holds, each of which needs the one before. */
 static void a_stream_keeps_its_order(void **state)
 {
@@ -174,6 +193,7 @@ int main(void)
         cmocka_unit_test(copy_in_takes_the_bytes),
         cmocka_unit_test(an_error_stays),
         cmocka_unit_test(parts_compute),
+        cmocka_unit_test(clearing_is_in_order),
     };
     return cmocka_run_group_tests(tests, open_late, close_late);
 }

@@ -87,7 +87,8 @@ static std::vector<unsigned char> check_unit(enum dtype dtype, int channels, int
     desc.arg[0] = x.tensor();
     reference(desc, {values.data(), out.data()});
     x.put(values);
-    struct kernel_unit_args a = {dtype, 5, (int64_t)side * side * pitch, (int64_t)each, x.memory.data(), y.memory.data()};
+    struct kernel_unit_args a = {dtype, 5, (int64_t)side * side * pitch, (int64_t)each, x.memory.data(), y.memory.data(),
+                                 nullptr, nullptr};
     run_ok(kernel_unit(&a, nullptr));
     expect_activation("y", y, out, 0, 1e-6);
     a.y = x.memory.data();

@@ -7,24 +7,25 @@ struct Case {
     enum hff_loss loss;
     double margin, smoothing, scale;
     bool mixup, dead, dp, wins;
+    double discount;
 };
 
 static const Case cases[] = {
-    {5, 7, 3, 1, HFF_LOSS_SOFTMAX, 0, 0, 16, false, false, true, false},
-    {19, 40, 10, 4, HFF_LOSS_SOFTMAX, 0.1, 0.1, 16, true, true, true, true},
-    {33, 72, 4, 3, HFF_LOSS_PAIRWISE, 0.2, 0, 10, true, true, true, true},
-    {16, 32, 35, 1, HFF_LOSS_SOFTMAX, 0, 0.2, 64, true, false, true, true},
-    {50, 130, 7, 2, HFF_LOSS_PAIRWISE, 0, 0, 16, false, true, true, false},
-    {3, 8, 1, 2, HFF_LOSS_SOFTMAX, 0, 0, 16, false, false, true, true},
-    {9, 20, 2, 5, HFF_LOSS_SOFTMAX, 0.3, 0, 30, true, true, false, false},
-    {21, 40, 150, 1, HFF_LOSS_SOFTMAX, 0.1, 0, 16, true, true, true, true},
-    {70, 530, 6, 3, HFF_LOSS_SOFTMAX, 0, 0, 16, true, true, true, false},
-    {34, 37, 67, 3, HFF_LOSS_PAIRWISE, 0.1, 0, 8, true, true, true, true},
+    {5, 7, 3, 1, HFF_LOSS_SOFTMAX, 0, 0, 16, false, false, true, false, 0},
+    {19, 40, 10, 4, HFF_LOSS_SOFTMAX, 0.1, 0.1, 16, true, true, true, true, 0.25},
+    {33, 72, 4, 3, HFF_LOSS_PAIRWISE, 0.2, 0, 10, true, true, true, true, 0.4},
+    {16, 32, 35, 1, HFF_LOSS_SOFTMAX, 0, 0.2, 64, true, false, true, true, 0},
+    {50, 130, 7, 2, HFF_LOSS_PAIRWISE, 0, 0, 16, false, true, true, false, 0},
+    {3, 8, 1, 2, HFF_LOSS_SOFTMAX, 0, 0, 16, false, false, true, true, 0},
+    {9, 20, 2, 5, HFF_LOSS_SOFTMAX, 0.3, 0, 30, true, true, false, false, 1},
+    {21, 40, 150, 1, HFF_LOSS_SOFTMAX, 0.1, 0, 16, true, true, true, true, 0.99},
+    {70, 530, 6, 3, HFF_LOSS_SOFTMAX, 0, 0, 16, true, true, true, false, 0},
+    {34, 37, 67, 3, HFF_LOSS_PAIRWISE, 0.1, 0, 8, true, true, true, true, 0},
 };
 /* Enough for 64 x 64 tiles of de. */
-static const Case wide_case = {600, 641, 5, 2, HFF_LOSS_SOFTMAX, 0.1, 0, 16, true, true, true, true};
+static const Case wide_case = {600, 641, 5, 2, HFF_LOSS_SOFTMAX, 0.1, 0, 16, true, true, true, true, 0};
 /* Prototypes for 64 x 64 tiles over one chunk of samples. */
-static const Case deep_case = {70, 600, 700, 1, HFF_LOSS_SOFTMAX, 0, 0, 16, false, false, true, false};
+static const Case deep_case = {70, 600, 700, 1, HFF_LOSS_SOFTMAX, 0, 0, 16, false, false, true, false, 0};
 
 /* Inputs, the reference's results and how exact the products are. */
 struct Setup {
@@ -75,6 +76,7 @@ struct Setup {
         desc.attr.hff.loss = c.loss;
         desc.attr.hff.margin = c.margin;
         desc.attr.hff.smoothing = c.smoothing;
+        desc.attr.hff.discount = eval ? 0.5 : c.discount; /* not of hff_eval */
         desc.arg[0] = tensor_make2(DTYPE_F64, c.batch, c.width);
         desc.arg[1] = tensor_plain(DTYPE_F64, 3, std::vector<int64_t>{c.classes, c.per_class, c.width}.data());
         if (eval)
@@ -132,6 +134,7 @@ struct Run {
         a.loss = s.c.loss;
         a.margin = s.c.margin;
         a.smoothing = s.c.smoothing;
+        a.discount = s.eval ? 0.5 : s.c.discount;
         a.global_batch = s.c.batch;
         a.e = e.data();
         a.p = p.data();

@@ -99,6 +99,12 @@ static hff_status strict_copy_out(struct stream *stream, void *host, const void 
     return queue_api->copy_out(stream, host, device, bytes);
 }
 
+static hff_status strict_clear(struct stream *stream, void *device, size_t bytes)
+{
+    TRY(refuse(stream, "clearing"));
+    return queue_api->clear(stream, device, bytes);
+}
+
 static hff_status strict_record(struct event *event, struct stream *stream)
 {
     TRY(refuse(stream, "an event"));
@@ -172,6 +178,7 @@ struct flight flight_open(enum flight_kind kind, int threads, int most)
         captures.stream_wait = strict_wait;
         captures.copy_in = strict_copy_in;
         captures.copy_out = strict_copy_out;
+        captures.clear = strict_clear;
         captures.event_record = strict_record;
         captures.stream_wait_event = strict_wait_event;
         captures.capture_begin = capture_begin;

@@ -100,8 +100,10 @@ static inline struct small_net *small_net_open_on(struct backend *backend, const
                                      .classes = 5,
                                      .batch = net->setup.run.batch,
                                      .slices = net->setup.run.slices,
+                                     .micro = net->setup.run.micro,
                                      .total_steps = 20,
                                      .epoch_steps = 4,
+                                     .samples = 60,
                                      .image = input,
                                      .white = 2.5};
     SMALL_OK(engine_open(&net->setup.engine, &options));

@@ -67,6 +67,7 @@ struct backend_api {
     /* host may be changed as soon as copy_in returns; after copy_out it is filled when stream_wait has returned. */
     hff_status (*copy_in)(struct stream *stream, void *device, const void *host, size_t bytes);
     hff_status (*copy_out)(struct stream *stream, void *host, const void *device, size_t bytes);
+    hff_status (*clear)(struct stream *stream, void *device, size_t bytes); /* to zeros */
 
     /* An event is a point in a stream's work: event_record puts it behind all that was given to stream so far (again
      * and again, as often as wanted), stream_wait_event lets what is given to stream from then on begin after the

@@ -23,14 +23,14 @@ struct event {
     double seconds;
 };
 
-enum item_kind { ITEM_OP, ITEM_COPY, ITEM_RECORD, ITEM_WAIT, ITEM_END };
+enum item_kind { ITEM_OP, ITEM_COPY, ITEM_CLEAR, ITEM_RECORD, ITEM_WAIT, ITEM_END };
 
 struct item {
     enum item_kind kind;
     struct op *op; /* op, with args as pointers that outlive the item, and workspace */
     void *const *args;
     void *workspace;
-    void *to; /* copy */
+    void *to; /* copy, clear */
     const void *from;
     size_t bytes;
     struct event *event; /* record, wait */
@@ -75,6 +75,9 @@ static hff_status work(struct stream *stream, const struct item *item)
     case ITEM_COPY:
         if (item->bytes) memcpy(item->to, item->from, item->bytes);
         return HFF_OK;
+    case ITEM_CLEAR:
+        if (item->bytes) memset(item->to, 0, item->bytes);
+        return HFF_OK;
     case ITEM_RECORD: reach(item->event, item->number); return HFF_OK;
     case ITEM_WAIT: await(item->event, item->number); return HFF_OK;
     case ITEM_END: return HFF_OK;
@@ -84,7 +87,7 @@ static hff_status work(struct stream *stream, const struct item *item)
 
 static int computes(enum item_kind kind)
 {
-    return kind == ITEM_OP || kind == ITEM_COPY;
+    return kind == ITEM_OP || kind == ITEM_COPY || kind == ITEM_CLEAR;
 }
 
 static void *worker_main(void *argument)
@@ -198,6 +201,12 @@ static hff_status queue_copy_in(struct stream *stream, void *device, const void 
 static hff_status queue_copy_out(struct stream *stream, void *host, const void *device, size_t bytes)
 {
     give(stream, (struct item){.kind = ITEM_COPY, .to = host, .from = device, .bytes = bytes});
+    return HFF_OK;
+}
+
+static hff_status queue_clear(struct stream *stream, void *device, size_t bytes)
+{
+    give(stream, (struct item){.kind = ITEM_CLEAR, .to = device, .bytes = bytes});
     return HFF_OK;
 }
 
@@ -319,6 +328,7 @@ static const struct backend_api backend_queue = {
     .stream_wait = queue_stream_wait,
     .copy_in = queue_copy_in,
     .copy_out = queue_copy_out,
+    .clear = queue_clear,
     .event_create = queue_event_create,
     .event_destroy = queue_event_destroy,
     .event_record = queue_event_record,

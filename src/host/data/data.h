@@ -68,12 +68,13 @@ int images_named(const char *name);
 
 /* One batch, as the first stage receives it. */
 struct batch {
-    int size;         /* B */
-    int real;         /* samples that are not padding; padding has weight 0, label 0 and pixels 0 */
-    float *images;    /* (B, C, H, W), normalised */
-    int32_t *y1, *y2; /* labels; y2 = y1 without mixup */
-    float *weight;    /* training: weight of y1 (1 without mixup); evaluation: 1, or 0 for padding */
-    double waited;    /* seconds that loader_next had to wait for it */
+    int size;                /* B */
+    int real;                /* samples that are not padding; padding has weight 0, label 0 and pixels 0 */
+    float *images;           /* (B, C, H, W), normalised */
+    int32_t *y1, *y2;        /* labels; y2 = y1 without mixup */
+    float *weight;           /* training: weight of y1 (1 without mixup); evaluation: 1, or 0 for padding */
+    const uint32_t *samples; /* (B) their numbers in the split; NULL: not known */
+    double waited;           /* seconds that loader_next had to wait for it */
 };
 
 struct loader;

@@ -192,7 +192,7 @@ static hff_status allocate(struct loader *loader)
         slot->batch.y1 = aligned(batch, sizeof(int32_t));
         slot->batch.y2 = aligned(batch, sizeof(int32_t));
         slot->batch.weight = aligned(batch, sizeof(float));
-        slot->samples = aligned(batch, sizeof(uint32_t));
+        slot->batch.samples = slot->samples = aligned(batch, sizeof(uint32_t));
         complete = slot->batch.images && slot->batch.y1 && slot->batch.y2 && slot->batch.weight && slot->samples;
     }
     for (int i = 0; complete && i < loader->options.workers; i++) {

@@ -14,9 +14,7 @@ static hff_status get(struct engine *engine, int stage, int value, void *out, si
 
 static hff_status clear_value(struct engine *engine, int stage, int value, size_t bytes)
 {
-    memset(engine->host, 0, bytes);
-    void *device = program_address(engine->stage[stage].program, value);
-    TRY(engine->backend->api->copy_in(engine->stream, device, engine->host, bytes));
+    TRY(engine->backend->api->clear(engine->stream, program_address(engine->stage[stage].program, value), bytes));
     return engine->backend->api->stream_wait(engine->stream);
 }
 
@@ -54,7 +52,7 @@ hff_status engine_metrics(struct engine *engine, int stage, int evaluation, int 
                                   .grad_head = norm[NORM_HEAD],
                                   .winning = -1,
                                   .similarity = run->similarity ? sum[METRIC_SIMILARITY] / n : -1,
-                                  .slice = engine->batch / engine->slices};
+                                  .slice = engine->micro / engine->slices};
     if (!evaluation) TRY(winning(engine, stage, clear, &out->winning));
     return clear ? clear_value(engine, stage, value, sizeof sum) : HFF_OK;
 }
@@ -157,8 +155,14 @@ int64_t engine_parameters(const struct engine *engine)
 double engine_flops(const struct engine *engine, int training)
 {
     double total = 0;
-    for (int i = 0; i < engine->stages; i++)
-        for (int s = 0; s < SECTIONS; s++)
-            if ((s == SECTION_EVAL) == !training) total += engine->stage[i].flops[s];
-    return total / engine->batch;
+    for (int i = 0; i < engine->stages; i++) {
+        const double *flops = engine->stage[i].flops;
+        int later = engine->stages - 1 - i; /* stages for which it is frozen, and previews */
+        if (!training) total += flops[SECTION_EVAL];
+        for (int s = SECTION_FORWARD; training && s <= SECTION_UPDATE; s++) total += flops[s];
+        if (training)
+            total += later * flops[SECTION_FROZEN] + (engine->sequential ? later + 1 : 1) * flops[SECTION_PREVIEW];
+    }
+    if (training && engine->sequential) total /= engine->stages; /* a step trains one */
+    return total / engine->micro;
 }

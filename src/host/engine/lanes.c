@@ -180,11 +180,21 @@ static int has_preview(const struct engine *engine)
     return 0;
 }
 
+/* Why steps cannot be in flight at all; NULL: they can. */
+static const char *why_serial(const struct engine *engine)
+{
+    if (engine->sequential) return "with engine.schedule sequential a step trains one stage only";
+    if (engine->parts > 1) return "with run.micro_batch all stages add up gradients before any of them learns";
+    return NULL;
+}
+
 static hff_status check_lanes(const struct engine *engine, const struct config_node *node, int64_t lanes)
 {
     if (lanes > engine->stages)
         return config_fail(node, "engine.pipeline is %lld, but the net has %d stage%s; a lane needs at least one",
                            (long long)lanes, engine->stages, engine->stages == 1 ? "" : "s");
+    if (lanes > 1 && why_serial(engine))
+        return config_fail(node, "engine.pipeline is %lld, but %s; use none", (long long)lanes, why_serial(engine));
     if (lanes > 1 && has_preview(engine))
         return config_fail(
             node,
@@ -220,13 +230,14 @@ hff_status lanes_choose(struct engine *engine, const struct engine_options *opti
 {
     const struct config_node *node = config_at(config_root(options->config), "engine.pipeline");
     const char *word = config_text(config_root(options->config), "engine.pipeline");
-    int training = options->total_steps > 0, asynchronous = engine->backend->api->asynchronous;
+    int training = options->total_steps > 0, flies = training && !why_serial(engine),
+        asynchronous = engine->backend->api->asynchronous;
     int64_t lanes = *word || !training ? 1 : config_int(config_root(options->config), "engine.pipeline");
     TRY(check_lanes(engine, node, lanes));
     engine->lane = calloc((size_t)engine->stages, sizeof *engine->lane);
     if (!engine->lane) return fail(HFF_E_MEMORY, "no memory for %d lanes", engine->stages);
     TRY(cut_stages(engine, (int)lanes));
-    if (strcmp(word, "auto") == 0 && training && asynchronous && !has_preview(engine)) TRY(choose_fitting(engine));
-    *pipelined = training && (asynchronous || engine->lanes > 1);
+    if (strcmp(word, "auto") == 0 && flies && asynchronous && !has_preview(engine)) TRY(choose_fitting(engine));
+    *pipelined = flies && (asynchronous || engine->lanes > 1);
     return HFF_OK;
 }

@@ -347,7 +347,8 @@ static hff_status repeat(struct engine *engine, int stage)
     while (stage >= engine->lane[k].first + engine->lane[k].stages) k++;
     for (int i = engine->lane[k].first; i < stage; i++)
         TRY(program_run(twin_of(engine, slot, i), SECTION_FORWARD, engine->stream));
-    return engine_name_bad_op(engine, stage, twin_of(engine, slot, stage), step, repeated);
+    TRY(bad_op_find(engine, stage, twin_of(engine, slot, stage), step, repeated));
+    return bad_op_none(engine, stage, step, repeated);
 }
 
 hff_status pipeline_drain(struct engine *engine)

@@ -1,4 +1,4 @@
-/* Training steps, stage after stage, and evaluation. */
+/* Training steps and evaluation, stage after stage. */
 #include "private.h"
 
 #include "base/clock.h"
@@ -12,27 +12,30 @@ static hff_status put(struct engine *engine, int value, const void *data, size_t
     return engine->backend->api->copy_in(engine->stream, program_address(engine->stage[0].program, value), data, bytes);
 }
 
-/* The batch into stage 1's input and into the labels that all stages read (they lie at the same place in every
- * program). */
-static hff_status put_batch(struct engine *engine, const struct batch *batch)
+/* A part of the batch into stage 1's input and into the labels that all stages read (they lie at the same place in
+ * every program). */
+static hff_status put_batch(struct engine *engine, const struct batch *batch, int part)
 {
     const struct stage_run *first = &engine->stage[0];
-    size_t count = (size_t)engine->batch * (size_t)engine->sample, labels = (size_t)engine->batch * sizeof(int32_t);
+    size_t micro = (size_t)engine->micro, from = (size_t)part * micro;
+    size_t count = micro * (size_t)engine->sample, labels = micro * sizeof(int32_t);
+    const float *images = batch->images + from * (size_t)engine->sample;
     if (engine->real == DTYPE_F64) {
         double *wide = engine->host;
-        for (size_t i = 0; i < count; i++) wide[i] = batch->images[i];
+        for (size_t i = 0; i < count; i++) wide[i] = images[i];
         TRY(put(engine, first->input, wide, count * sizeof *wide));
     } else {
-        TRY(put(engine, first->input, batch->images, count * sizeof(float)));
+        TRY(put(engine, first->input, images, count * sizeof(float)));
     }
-    TRY(put(engine, first->y1, batch->y1, labels));
-    TRY(put(engine, first->y2, batch->y2, labels));
-    return put(engine, first->weight, batch->weight, (size_t)engine->batch * sizeof(float));
+    TRY(put(engine, first->y1, batch->y1 + from, labels));
+    TRY(put(engine, first->y2, batch->y2 + from, labels));
+    return put(engine, first->weight, batch->weight + from, micro * sizeof(float));
 }
 
-static hff_status put_tick(struct engine *engine, int64_t step, int64_t pass)
+static hff_status put_tick(struct engine *engine, int64_t step, int64_t pass, int part)
 {
-    int64_t tick[TICKS] = {[TICK_STEP] = step, [TICK_PASS] = pass};
+    int64_t tick[TICKS] = {
+        [TICK_STEP] = step, [TICK_PASS] = pass, [TICK_SAMPLE] = (int64_t)part * (int64_t)engine->micro};
     return put(engine, engine->stage[0].tick, tick, sizeof tick);
 }
 
@@ -45,22 +48,15 @@ static hff_status run_section(struct engine *engine, int stage, enum section sec
         status = engine->backend->api->stream_wait(engine->stream); /* the timeline shows the work, not its enqueuing */
     double end = clock_seconds();
     run->seconds[section] += end - start;
-    trace_span(run->track, section_name(section), section == SECTION_EVAL ? NULL : "step", run->step + 1, start, end);
+    trace_span(run->track, section_name(section), section == SECTION_EVAL || section == SECTION_FROZEN ? NULL : "step",
+               run->step + 1, start, end);
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d, step %lld", stage + 1, (long long)run->step + 1);
 }
 
-static hff_status step_stage(struct engine *engine, int stage)
+/* A part of the batch through a stage, up to its gradients. */
+static hff_status learn_stage(struct engine *engine, int stage)
 {
-    struct stage_run *run = &engine->stage[stage];
-    const struct backend_api *api = engine->backend->api;
-    double hyper[HYPERS], norm[NORMS];
-    schedule_hyper(&run->schedule, run->step + 1, hyper);
-    TRY(api->copy_in(engine->stream, program_address(run->program, run->hyper), hyper, sizeof hyper));
-    for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) TRY(run_section(engine, stage, (enum section)s));
-    TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
-    TRY(api->stream_wait(engine->stream));
-    if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, stage, run->program, run->step + 1, run->step + 1);
-    run->step++;
+    for (int s = SECTION_FORWARD; s <= SECTION_BACKWARD; s++) TRY(run_section(engine, stage, (enum section)s));
     return HFF_OK;
 }
 
@@ -78,19 +74,95 @@ void engine_trace(struct engine *engine, struct trace *trace)
     if (engine->pipeline) pipeline_trace(engine);
 }
 
+/* What a stage receives of a part of the batch: from those before it as they are, or as it was kept. */
+static hff_status run_frozen(struct engine *engine, int stage, const struct batch *batch, int part)
+{
+    int known;
+    if (stage == 0) return HFF_OK;
+    TRY(cache_get(engine, stage, batch, part, &known));
+    if (known) return HFF_OK;
+    for (int i = 0; i < stage; i++) TRY(run_section(engine, i, SECTION_FROZEN));
+    return cache_keep(engine, stage, batch, part);
+}
+
+/* Sums over parts begin with nothing. */
+static hff_status clear_gradients(struct engine *engine)
+{
+    if (engine->parts == 1) return HFF_OK;
+    return engine->backend->api->clear(engine->stream, engine->memory[ARENA_GRAD], engine->bytes[ARENA_GRAD]);
+}
+
+/* A part of the batch comes in, and all stages that run, the first ones up to end, preview it. */
+static hff_status begin_part(struct engine *engine, const struct batch *batch, int part, int64_t step, int end)
+{
+    TRY(put_batch(engine, batch, part));
+    TRY(put_tick(engine, step, 0, part));
+    for (int i = 0; i < end; i++)
+        if (engine->stage[i].program->count[SECTION_PREVIEW]) TRY(run_section(engine, i, SECTION_PREVIEW));
+    return HFF_OK;
+}
+
+/* A part of the batch up to what a stage receives. */
+static hff_status reach(struct engine *engine, const struct batch *batch, int part, int stage)
+{
+    int end = engine->sequential ? stage + 1 : engine->stages;
+    TRY(begin_part(engine, batch, part, engine_steps(engine) + 1, end));
+    if (engine->sequential) return run_frozen(engine, stage, batch, part);
+    for (int i = 0; i < stage; i++) TRY(run_section(engine, i, SECTION_FORWARD));
+    return HFF_OK;
+}
+
+/* The last part of the batch is still where the stage received it. Others come in again, through the stages before it,
+ * which have made this step already: near enough to name an op. */
+static hff_status name_bad_op(struct engine *engine, const struct batch *batch, int stage)
+{
+    struct stage_run *run = &engine->stage[stage];
+    int64_t step = run->step + 1;
+    TRY(clear_gradients(engine));
+    for (int part = 0; part < engine->parts; part++) {
+        if (engine->parts > 1) TRY(reach(engine, batch, part, stage));
+        TRY(bad_op_find(engine, stage, run->program, step, step));
+    }
+    return bad_op_none(engine, stage, step, step);
+}
+
+static hff_status update_stage(struct engine *engine, const struct batch *batch, int stage)
+{
+    struct stage_run *run = &engine->stage[stage];
+    const struct backend_api *api = engine->backend->api;
+    double hyper[HYPERS], norm[NORMS];
+    schedule_hyper(&run->schedule, run->step + 1, hyper);
+    TRY(api->copy_in(engine->stream, program_address(run->program, run->hyper), hyper, sizeof hyper));
+    TRY(run_section(engine, stage, SECTION_UPDATE));
+    TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
+    TRY(api->stream_wait(engine->stream));
+    if (norm[NORM_LATCH] != 0) return name_bad_op(engine, batch, stage);
+    run->step++;
+    return HFF_OK;
+}
+
 hff_status engine_drain(struct engine *engine)
 {
     return engine->pipeline ? pipeline_drain(engine) : HFF_OK;
 }
 
+/* With the last part each stage is updated as soon as its gradients are complete: the next one has what it received. */
 hff_status engine_step(struct engine *engine, const struct batch *batch)
 {
     if (engine->pipeline) return pipeline_step(engine, batch);
-    TRY(put_batch(engine, batch));
-    TRY(put_tick(engine, engine->stage[0].step + 1, 0));
-    for (int i = 0; i < engine->stages; i++)
-        if (engine->stage[i].program->count[SECTION_PREVIEW]) TRY(run_section(engine, i, SECTION_PREVIEW));
-    for (int i = 0; i < engine->stages; i++) TRY(step_stage(engine, i));
+    int first = engine->sequential ? sequence_turn(engine) : 0;
+    int end = engine->sequential ? first + 1 : engine->stages;
+    int64_t step = engine_steps(engine) + 1;
+    TRY(clear_gradients(engine));
+    for (int part = 0; part < engine->parts; part++) {
+        TRY(begin_part(engine, batch, part, step, end));
+        TRY(run_frozen(engine, first, batch, part));
+        for (int i = first; i < end; i++) {
+            TRY(learn_stage(engine, i));
+            if (part == engine->parts - 1) TRY(update_stage(engine, batch, i));
+        }
+    }
+    engine->evaluated = end;
     return HFF_OK;
 }
 
@@ -119,66 +191,38 @@ static hff_status get_features(struct engine *engine, int stage, float *out)
     for (int s = 0; s < SECTIONS; s++) last += program->count[s];
     if (slot->last != last || slot->tensor.layout != LAYOUT_PLAIN || slot->tensor.dtype != engine->real)
         return fail(HFF_E_INTERNAL, "stage %d: the embedding does not outlive the section eval", stage + 1);
-    return get_floats(engine, run, run->features_eval, (size_t)(engine->batch * run->embedding), out);
+    return get_floats(engine, run, run->features_eval, (size_t)(engine->micro * run->embedding), out);
+}
+
+static hff_status evaluate_part(struct engine *engine, const struct batch *batch, int part, float *scores,
+                                float *const *features)
+{
+    size_t classes = (size_t)engine->classes, rows = (size_t)engine->micro, from = (size_t)part * rows;
+    TRY(put_batch(engine, batch, part));
+    int64_t passes = engine->stage[0].passes;
+    for (int64_t pass = 0; pass < passes; pass++) {
+        TRY(put_tick(engine, 0, pass, part));
+        for (int i = 0; i < engine->evaluated; i++) {
+            TRY(run_section(engine, i, SECTION_EVAL));
+            if (features && pass == passes - 1)
+                TRY(get_features(engine, i, features[i] + from * (size_t)engine->stage[i].embedding));
+        }
+    }
+    for (int i = 0; scores && i < engine->evaluated; i++)
+        TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, rows * classes,
+                       scores + ((size_t)i * (size_t)engine->batch + from) * classes));
+    return engine->backend->api->stream_wait(engine->stream);
 }
 
 hff_status engine_evaluate_features(struct engine *engine, const struct batch *batch, float *scores,
                                     float *const *features)
 {
-    size_t count = (size_t)engine->batch * (size_t)engine->classes;
     TRY(engine_drain(engine));
-    TRY(put_batch(engine, batch));
-    int64_t passes = engine->stage[0].passes;
-    for (int64_t pass = 0; pass < passes; pass++) {
-        TRY(put_tick(engine, 0, pass));
-        for (int i = 0; i < engine->stages; i++) {
-            TRY(run_section(engine, i, SECTION_EVAL));
-            if (features && pass == passes - 1) TRY(get_features(engine, i, features[i]));
-        }
-    }
-    for (int i = 0; scores && i < engine->stages; i++)
-        TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, count, scores + (size_t)i * count));
-    return engine->backend->api->stream_wait(engine->stream);
+    for (int part = 0; part < engine->parts; part++) TRY(evaluate_part(engine, batch, part, scores, features));
+    return HFF_OK;
 }
 
 hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores)
 {
     return engine_evaluate_features(engine, batch, scores, NULL);
-}
-
-/* Both messages end alike. */
-#define BAD_NUMBERS_ADVICE "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept"
-
-/* What no op of the repetition shows. */
-static hff_status no_bad_op(const struct stage_run *run, int stage, long long step, long long repeated)
-{
-    if (repeated == step)
-        return fail(HFF_E_NUMBERS,
-                    "stage %d (%s), step %lld: the gradient's norm is not finite (its numbers are, so their squares "
-                    "overflow); " BAD_NUMBERS_ADVICE,
-                    stage + 1, run->stage->name, step);
-    return fail(HFF_E_NUMBERS,
-                "stage %d (%s), step %lld: the gradient was not finite, but its batch has left the pipeline and step "
-                "%lld shows no op to blame (a resume with run.log_every 1 would); " BAD_NUMBERS_ADVICE,
-                stage + 1, run->stage->name, step, repeated);
-}
-
-hff_status engine_name_bad_op(struct engine *engine, int stage, struct program *program, int64_t step, int64_t repeated)
-{
-    const struct stage_run *run = &engine->stage[stage];
-    char seen[64] = "";
-    if (repeated != step) snprintf(seen, sizeof seen, " when repeated with step %lld's batch", (long long)repeated);
-    for (int s = SECTION_FORWARD; s <= SECTION_BACKWARD; s++)
-        for (int i = 0; i < program->count[s]; i++) {
-            const struct instr *instr = &program->section[s][i];
-            TRY(engine->backend->api->op_run(instr->op, engine->stream, instr->address, program->base[ARENA_WORK]));
-            const char *bad = program_bad_output(program, instr, repeated == step, engine->stream, engine->host);
-            if (bad)
-                return fail(HFF_E_NUMBERS,
-                            "stage %d (%s), step %lld: op %s (%s, instruction %d) gave numbers that are not finite in "
-                            "%s%s; " BAD_NUMBERS_ADVICE,
-                            stage + 1, run->stage->name, (long long)step, op_table[instr->op->desc.kind].name,
-                            section_name((enum section)s), i + 1, bad, seen);
-        }
-    return no_bad_op(run, stage, (long long)step, (long long)repeated);
 }

@@ -8,8 +8,13 @@
 
 const char *section_name(enum section section)
 {
-    static const char *const names[SECTIONS] = {"forward", "head", "backward", "update", "eval", "preview"};
+    static const char *const names[SECTIONS] = {"forward", "head", "backward", "update", "frozen", "eval", "preview"};
     return names[section];
+}
+
+int section_learns(enum section section)
+{
+    return section != SECTION_EVAL && section != SECTION_FROZEN;
 }
 
 void graph_init(struct graph *graph, enum dtype real, enum dtype act, int64_t batch)

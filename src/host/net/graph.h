@@ -6,18 +6,23 @@
 #include "backend/op.h"
 #include "base/arena.h"
 
-/* A training step runs forward, head, backward, update; evaluation runs eval. Where an objective has a preview, all
- * stages' run before the step, so that the first stage may learn from what the last one says of the same batch. */
+/* A training step runs forward, head, backward, update; evaluation runs eval. Where stages learn in turn, those that have
+ * learnt run frozen instead: forward on the step's rows with running statistics, nothing kept, nothing changed. Where an
+ * objective has a preview, the stages' run before the step, so that the first stage may learn from what the last one says
+ * of the same batch. */
 enum section {
     SECTION_FORWARD,
     SECTION_HEAD,
     SECTION_BACKWARD,
     SECTION_UPDATE,
+    SECTION_FROZEN,
     SECTION_EVAL,
     SECTION_PREVIEW,
     SECTIONS
 };
 const char *section_name(enum section section);
+/* Whether a backward follows, for which a forward pass keeps what it needs, and running statistics change. */
+int section_learns(enum section section);
 
 enum role {
     ROLE_INPUT,  /* what the stage receives */

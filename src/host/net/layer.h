@@ -26,8 +26,8 @@ struct layer_kind {
     hff_status (*infer)(struct layer *layer);
     /* Adds the layer's parameters (once per graph); NULL: none. */
     void (*params)(struct graph *graph, struct layer *layer);
-    /* Adds ops that compute y from value x to section (forward, head: training; eval) and returns y. In training it
-     * keeps what backward needs. */
+    /* Adds ops that compute y from value x to section and returns y. Where the section learns it keeps what backward
+     * needs. */
     int (*forward)(struct graph *graph, struct layer *layer, int x, enum section section);
     /* Adds ops to section that compute the parameters' gradients and, if need_dx, dx from dy, and returns dx (-1
      * without). dy may be overwritten. */

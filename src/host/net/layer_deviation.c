@@ -16,7 +16,7 @@ static int forward(struct graph *graph, struct layer *layer, int x, enum section
     out.dtype = graph->real;
     int y = graph_value(graph, ROLE_ACT, out, "%s.y", layer->name);
     NODE(graph, section, OP_DEVIATION, x, y);
-    if (section != SECTION_EVAL) layer->x = x;
+    if (section_learns(section)) layer->x = x;
     return y;
 }
 

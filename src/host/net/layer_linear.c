@@ -30,7 +30,7 @@ static int forward(struct graph *graph, struct layer *layer, int x, enum section
 {
     int y = graph_value(graph, ROLE_ACT, layer_tensor(graph, layer, &layer->out), "%s.y", layer->name);
     NODE(graph, section, OP_LINEAR, x, layer->weight, layer->offset, y);
-    if (section != SECTION_EVAL) layer->x = x;
+    if (section_learns(section)) layer->x = x;
     return y;
 }
 

@@ -34,7 +34,7 @@ static void constants(struct node *node, const struct layer *layer)
 static int forward(struct graph *graph, struct layer *layer, int x, enum section section)
 {
     int y = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->out), "%s.y", layer->name);
-    if (section == SECTION_EVAL) {
+    if (!section_learns(section)) {
         constants(
             NODE(graph, section, OP_NORM_EVAL, x, layer->weight, layer->offset, layer->run_mean, layer->run_var, y),
             layer);

@@ -27,12 +27,12 @@ static int forward(struct graph *graph, struct layer *layer, int x, enum section
 {
     struct tensor out = shape_tensor(graph, &layer->out);
     int y = graph_value(graph, ROLE_ACT, out, "%s.y", layer->name), index = -1;
-    if (section != SECTION_EVAL && layer->pool == POOL_MAX) {
+    if (section_learns(section) && layer->pool == POOL_MAX) {
         out.dtype = DTYPE_U8;
         index = graph_value(graph, ROLE_ACT, out, "%s.index", layer->name);
     }
     window(NODE(graph, section, OP_POOL, x, y, index), layer);
-    if (section != SECTION_EVAL) layer->saved1 = index;
+    if (section_learns(section)) layer->saved1 = index;
     return y;
 }
 

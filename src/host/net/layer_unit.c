@@ -11,7 +11,7 @@ static int forward(struct graph *graph, struct layer *layer, int x, enum section
 {
     int y = graph_value(graph, ROLE_ACT, shape_tensor(graph, &layer->out), "%s.y", layer->name);
     NODE(graph, section, OP_UNIT, x, y);
-    if (section != SECTION_EVAL) layer->x = x;
+    if (section_learns(section)) layer->x = x;
     return y;
 }
 

@@ -22,6 +22,7 @@ void head_body(struct head *head)
     int passed, last = head->stage == head->stages;
     head->h = stage_forward(head->graph, head->body, head->input, SECTION_FORWARD, last, &passed);
     head->h_eval = stage_forward(head->graph, head->body, head->input, SECTION_EVAL, last, &passed);
+    if (head->in_turn && !last) stage_forward(head->graph, head->body, head->input, SECTION_FROZEN, last, &passed);
 }
 
 hff_status head_embed(struct head *head)

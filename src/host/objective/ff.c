@@ -2,8 +2,9 @@
  * activity to images that bear their own label and with little to those that bear a wrong one.
  *
  * A step takes two rows of each sample, positive and negative side by side. Where a read-out is wanted (hard negatives,
- * predict readout), all stages first preview the batch under a neutral label: a linear softmax on each stage's
- * normalised activity, held for the step, in which the read-out learns; nothing of it reaches the body. */
+ * predict readout), the stages first preview the batch under a neutral label: a linear softmax on each stage's
+ * normalised activity, held for the step, in which the read-out learns; nothing of it reaches the body. Where stages learn
+ * in turn, those so far preview. */
 #include "objective.h"
 
 #include <string.h>
@@ -106,12 +107,12 @@ static int overlay(struct ff *ff, enum section section, int64_t rows, int labels
 }
 
 /* (2 B): the true label and the negative of each sample. */
-static int draw_labels(struct ff *ff)
+static int draw_labels(struct ff *ff, enum section section)
 {
     struct head *head = ff->head;
     int labels = graph_value(head->graph, ROLE_ACT, tensor_make1(DTYPE_I32, 2 * head->batch), "labels");
     struct node *node =
-        NODE(head->graph, SECTION_FORWARD, OP_NEGATIVES, head->y1, head->tick, ff->hard ? ff->total : -1, labels);
+        NODE(head->graph, section, OP_NEGATIVES, head->y1, head->tick, ff->hard ? ff->total : -1, labels);
     node->attr.attr.negatives.seed = (uint64_t)config_int(head->root, "run.seed");
     node->attr.attr.negatives.classes = head->classes;
     node->attr.attr.negatives.from =
@@ -175,7 +176,7 @@ static void readout_preview(struct ff *ff)
 {
     struct head *head = ff->head;
     struct graph *graph = head->graph;
-    int counted = head->stage > 1 || head->stages == 1;
+    int counted = head->stage > 1 || head->stages == 1 || head->in_turn; /* in turn: while there is no other */
     int x = head->stage == 1 ? overlay(ff, SECTION_PREVIEW, head->batch, -1, -1, 1.0 / head->classes)
                              : receive(ff, head->batch);
     int logits = readout_logits(ff, forward(ff, head->body, x, SECTION_PREVIEW, ff->last), SECTION_PREVIEW);
@@ -281,15 +282,22 @@ static void start_weights(struct graph *graph)
     }
 }
 
+/* A step's rows as they come to the stage. */
+static int step_rows(struct ff *ff, enum section section)
+{
+    int64_t rows = ff->head->rows;
+    return ff->head->stage > 1 ? receive(ff, rows) : overlay(ff, section, rows, draw_labels(ff, section), -1, 0);
+}
+
 static void train(struct ff *ff)
 {
     struct head *head = ff->head;
     struct graph *graph = head->graph;
     int mean = is(ff->config, "goodness", "mean");
     head->rows = 2 * head->batch;
-    int x =
-        head->stage == 1 ? overlay(ff, SECTION_FORWARD, head->rows, draw_labels(ff), -1, 0) : receive(ff, head->rows);
-    head->h = forward(ff, head->body, x, SECTION_FORWARD, ff->last);
+    head->drawn = 1;
+    head->h = forward(ff, head->body, step_rows(ff, SECTION_FORWARD), SECTION_FORWARD, ff->last);
+    if (head->in_turn && !ff->last) forward(ff, head->body, step_rows(ff, SECTION_FROZEN), SECTION_FROZEN, ff->last);
     head->dh = graph_value(graph, ROLE_ACT, graph_at(graph, head->h)->tensor, "head.dh");
     head->metrics = graph_value(graph, ROLE_STAT, tensor_make1(DTYPE_F64, METRICS), "head.metrics");
     struct node *node = NODE(graph, SECTION_HEAD, OP_GOODNESS, head->h, head->dh, head->metrics);

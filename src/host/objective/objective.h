@@ -25,16 +25,18 @@ struct head {
     struct stage *body;
     int stages;
     const struct config_node *root; /* the whole config */
-    int64_t batch;                  /* samples of a step and of an evaluation */
+    int64_t batch;                  /* samples that a run of the program takes */
     struct shape image;             /* of the host's images */
     double white;                   /* what a white pixel is after normalisation */
     int64_t epoch_steps;            /* 0 when it will only evaluate */
-    int input;                      /* what the stage receives, B rows; stage 1: the host's images */
+    int in_turn; /* stages learn one after the other: but for the last one, it also fills SECTION_FROZEN */
+    int input;   /* what the stage receives, B rows; stage 1: the host's images */
     /* out */
     int h, h_eval; /* the body's output in training and in evaluation */
     /* Rows of a training step, rows and passes of an evaluation: the same in all stages of a net. 0: a row for each
      * sample, one pass. In pass p of an evaluation the stage fills its part of scores_eval. */
     int64_t rows, rows_eval, passes;
+    int drawn;                 /* what a frozen stage passes on follows from the step, not from the sample alone */
     int sum_from;              /* first stage of rule sum where predict.from is auto; 0: the rule's own */
     const char *own, *other;   /* what METRIC_OWN and METRIC_OTHER are called in logs; NULL: cosine_own, cosine_other;
                                 * "": there are no METRIC_OWN .. METRIC_DEAD */
@@ -67,8 +69,8 @@ extern const struct objective objectives[]; /* ended by name NULL */
 /* The objective that the node asks for. */
 const struct objective *objective_find(const struct config_node *node);
 
-/* Adds the body to forward and eval, a row for each sample, and fills h and h_eval. Begins the build of an objective
- * that has no reason to do otherwise. */
+/* Adds the body to forward, eval and, in turn, frozen, a row for each sample, and fills h and h_eval. Begins the build of
+ * an objective that has no reason to do otherwise. */
 void head_body(struct head *head);
 
 /* What the first stage receives for an image of shape *input, where the objective adds planes to it. */

@@ -22,7 +22,7 @@ const struct config_row objective_rows[] = {
      "where the label is written: over the first pixels, into those of one more plane, or as a constant plane a class"},
     {"objective.ff.negatives", CONFIG_CHOICE, "uniform", 0, 0, "uniform|hard", "",
      "wrong labels: all alike, or as likely as a one-pass read-out of the net takes them to be"},
-    {"objective.ff.hard_after", CONFIG_REAL, "1", 0, 1000000, NULL, "epochs", "hard negatives are uniform until then"},
+    {"objective.ff.hard_after", CONFIG_REAL, "1", 0, 1000000, NULL, "epochs", "of the run; hard negatives are uniform until then"},
     {"objective.ff.goodness", CONFIG_CHOICE, "sum", 0, 0, "sum|mean", "", "of the squared activities"},
     {"objective.ff.loss", CONFIG_CHOICE, "threshold", 0, 0, "threshold|symba", "",
      "softplus of both goodnesses' distance to theta, or of alpha times their difference (arXiv 2303.08418)"},

@@ -56,6 +56,9 @@ static hff_status bench_open(struct bench *bench, const struct bench_request *re
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
     TRY(setup_open(setup, 1));
+    if (setup->engine->sequential)
+        return config_fail(config_at(config_root(setup->config), "engine.schedule"),
+                           "what is timed are steps that train all stages; use engine.schedule joint");
     TRY(setup_fits(setup));
     TRY(engine_bind(setup->engine));
     TRY(engine_init(setup->engine, setup->run.seed));
@@ -74,6 +77,7 @@ static hff_status bench_open(struct bench *bench, const struct bench_request *re
     json_object_set_new(bench->report, "backend", json_string(setup->backend->api->name));
     json_object_set_new(bench->report, "device", json_string(setup->backend->api->describe(setup->backend)));
     json_object_set_new(bench->report, "batch", json_integer(setup->run.batch));
+    json_object_set_new(bench->report, "micro_batch", json_integer(setup->engine->micro));
     json_object_set_new(bench->report, "slices", json_integer(setup->run.slices));
     json_object_set(bench->report, "rows", bench->rows);
     return HFF_OK;

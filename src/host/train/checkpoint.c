@@ -175,7 +175,7 @@ hff_status checkpoint_read(struct setup *setup, struct rules *rules, const char 
     TRY_GOTO(status, read_file(setup->engine, 0, file_join(&arena, folder, "model.safetensors")), end);
     TRY_GOTO(status, read_file(setup->engine, 1, file_join(&arena, folder, "optimizer.safetensors")), end);
     TRY_GOTO(status, read_marks(setup, rules, file_join(&arena, folder, "state.json"), marks), end);
-    for (int i = 0; i < setup->engine->stages; i++) setup->engine->stage[i].step = marks->step;
+    engine_stand_at(setup->engine, marks->step);
 end:
     arena_free(&arena);
     return status;

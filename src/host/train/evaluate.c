@@ -24,12 +24,20 @@ int rule_parse(const char *name)
 
 void rules_open(struct rules *rules, int stages, int from)
 {
-    *rules = (struct rules){.stages = stages};
+    *rules = (struct rules){.stages = stages, .from = from};
     for (int r = 0; r < RULES; r++) rules->weight[r] = ARENA_NEW(&rules->arena, double, stages);
-    int summed = from ? stages - from + 1 : stages > 3 ? 3 : stages == 3 ? 2 : stages;
-    rules->weight[RULE_LAST][stages - 1] = 1;
-    for (int l = stages - summed; l < stages; l++) rules->weight[RULE_SUM][l] = 1.0 / summed;
+    rules_use(rules, stages);
     rules->known[RULE_LAST] = rules->known[RULE_SUM] = 1;
+}
+
+void rules_use(struct rules *rules, int stages)
+{
+    int summed = rules->from ? stages - rules->from + 1 : stages > 3 ? 3 : stages == 3 ? 2 : stages;
+    if (summed < 1) summed = 1;
+    for (int l = 0; l < rules->stages; l++) {
+        rules->weight[RULE_LAST][l] = l == stages - 1;
+        rules->weight[RULE_SUM][l] = l >= stages - summed && l < stages ? 1.0 / summed : 0;
+    }
 }
 
 void rules_close(struct rules *rules)
@@ -198,7 +206,7 @@ hff_status stop_asked(const volatile sig_atomic_t *signal, const char *during)
 /* The stages' own losses, which only their objectives know, are summed by the engine. */
 static hff_status take_losses(struct engine *engine, double *loss)
 {
-    for (int i = 0; i < engine->stages; i++) {
+    for (int i = 0; i < engine->evaluated; i++) {
         struct stage_metrics metrics;
         TRY(engine_metrics(engine, i, 1, 1, &metrics));
         loss[i] = metrics.loss;
@@ -237,8 +245,8 @@ hff_status evaluate(struct engine *engine, const struct data *data, enum split s
                     const struct rules *rules, enum rule rule, int keep, const volatile sig_atomic_t *stop,
                     struct evaluation *out)
 {
-    size_t stages = (size_t)engine->stages, classes = (size_t)engine->classes;
-    *out = (struct evaluation){.stages = engine->stages, .classes = engine->classes};
+    size_t stages = (size_t)engine->evaluated, classes = (size_t)engine->classes;
+    *out = (struct evaluation){.stages = engine->evaluated, .classes = engine->classes};
     out->stage_accuracy = ARENA_NEW(&out->arena, double, stages);
     out->stage_loss = ARENA_NEW(&out->arena, double, stages);
     out->confusion = ARENA_NEW(&out->arena, int64_t, classes * classes);
@@ -322,6 +330,7 @@ hff_status rules_fit(struct rules *rules, struct evaluation *e)
     double *lp = calloc((stages + 1) * plane, sizeof *lp);
     if (!lp) return fail(HFF_E_MEMORY, "no memory to fit the stages' weights on %zu samples", samples);
     double *u = lp + stages * plane, *a = rules->weight[RULE_WEIGHTED];
+    for (int l = 0; l < rules->stages; l++) a[l] = 0;
     for (size_t i = 0; i < stages * samples; i++) log_softmax(e->scores + i * classes, lp + i * classes, (int)classes);
     memset(u, 0, plane * sizeof *u);
     for (size_t l = 0; l < stages; l++) {
@@ -340,7 +349,7 @@ hff_status rules_fit(struct rules *rules, struct evaluation *e)
     size_t winner = 0;
     for (size_t l = 1; l < stages; l++)
         if (e->stage_accuracy[l] > e->stage_accuracy[winner]) winner = l;
-    for (size_t l = 0; l < stages; l++) best[l] = l == winner;
+    for (size_t l = 0; l < (size_t)rules->stages; l++) best[l] = l == winner;
     rules->known[RULE_WEIGHTED] = rules->known[RULE_BEST] = 1;
     hff_status status = refill(e, rules, RULE_WEIGHTED, lp);
     if (status == HFF_OK) status = refill(e, rules, RULE_BEST, lp);

@@ -29,18 +29,22 @@ int rule_parse(const char *name); /* -1 */
 /* Weights of each rule for a net; weighted and best are known once they were fitted on a hold-out. */
 struct rules {
     int stages;
+    int from; /* as given to rules_open */
     int known[RULES];
     double *weight[RULES]; /* (stages) each */
     struct arena arena;
 };
 /* from: predict.from, 0 for auto. */
 void rules_open(struct rules *rules, int stages, int from);
+/* last and sum become those of a net's first stages only: the others have not learnt yet. */
+void rules_use(struct rules *rules, int stages);
 void rules_close(struct rules *rules);
 
 struct evaluation {
     int64_t samples; /* seen so far; of how many: total */
     int64_t total;
-    int stages, classes;
+    int stages; /* that were evaluated: the engine's */
+    int classes;
     double *stage_accuracy; /* (stages) */
     double *stage_loss;     /* (stages), each of its own objective, without margin and smoothing */
     double accuracy[RULES]; /* of the known rules, as the next two */

@@ -112,10 +112,19 @@ void folder_release(struct folder *folder)
 }
 
 /* Keys that a resume may change. */
-static const char *const changeable[][2] = {
-    {"run", "name"},       {"run", "out"},        {"run", "threads"}, {"run", "log_every"}, {"run", "checkpoint_every"},
-    {"run", "keep"},       {"run", "time_limit"}, {"run", "epochs"},  {"run", "until"},     {"data", "workers"},
-    {"engine", "pipeline"}};
+static const char *const changeable[][2] = {{"run", "name"},
+                                            {"run", "out"},
+                                            {"run", "threads"},
+                                            {"run", "log_every"},
+                                            {"run", "checkpoint_every"},
+                                            {"run", "keep"},
+                                            {"run", "time_limit"},
+                                            {"run", "epochs"},
+                                            {"run", "until"},
+                                            {"data", "workers"},
+                                            {"engine", "cache"},
+                                            {"engine", "recompute"},
+                                            {"engine", "pipeline"}};
 
 /* The dotted path of the first difference into out; 0 when equal. */
 static int first_difference(const json_t *a, const json_t *b, char *out, size_t size)
@@ -156,17 +165,22 @@ hff_status folder_check_config(const struct folder *folder, const struct setup *
     char *path = file_join(&arena, folder->path, "config.yaml"), where[512] = "";
     hff_status status = config_load(&old, config_tables, path, NULL, 0);
     if (status == HFF_OK) {
+        double epochs = config_real(config_root(old), "run.epochs");
         json_t *a = config_to_json(old), *b = config_to_json(setup->config);
         for (size_t i = 0; i < sizeof changeable / sizeof changeable[0]; i++) {
             json_object_del(json_object_get(a, changeable[i][0]), changeable[i][1]);
             json_object_del(json_object_get(b, changeable[i][0]), changeable[i][1]);
         }
         if (first_difference(a, b, where, sizeof where))
-            status = fail(
-                HFF_E_CONFIG,
-                "%s differs from the run that is to be resumed (%s); only epochs, until, time_limit, threads, workers, "
-                "lanes, logging and checkpoint intervals may change",
-                where, path);
+            status = fail(HFF_E_CONFIG,
+                          "%s differs from the run that is to be resumed (%s); only epochs, until, time_limit, "
+                          "threads, workers, lanes, cache, logging and checkpoint intervals may change",
+                          where, path);
+        else if (setup->engine->sequential && epochs != setup->run.epochs)
+            status = config_fail(config_at(config_root(setup->config), "run.epochs"),
+                                 "run.epochs is %g, and %g in the run that is to be resumed (%s); with engine.schedule "
+                                 "sequential it says when a stage's turn ends, so it cannot change",
+                                 setup->run.epochs, epochs, path);
         json_decref(a);
         json_decref(b);
         config_free(old);
@@ -256,6 +270,7 @@ hff_status folder_result(const struct folder *folder, const struct setup *setup,
     json_object_set_new(result, "device", json_string(setup->backend->api->describe(setup->backend)));
     json_object_set_new(result, "threads", json_integer(setup->backend->threads));
     json_object_set_new(result, "batch", json_integer(setup->run.batch));
+    json_object_set_new(result, "micro_batch", json_integer(setup->engine->micro));
     json_object_set_new(result, "slices", json_integer(setup->run.slices));
     hff_status status = json_write(file_join(&arena, folder->path, "result.json"), result);
     json_decref(result);

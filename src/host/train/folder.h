@@ -31,6 +31,10 @@ struct outcome {
 };
 hff_status folder_result(const struct folder *folder, const struct setup *setup, const struct outcome *outcome);
 
+/* The same for people (summary.c); outcome->test was made. */
+void folder_summary(const struct folder *folder, const struct setup *setup, const struct outcome *outcome, FILE *out,
+                    const struct console *console);
+
 /* figures/: confusion, prototypes, filters and samples (curves come from the logbook). */
 hff_status folder_figures(const struct folder *folder, const struct setup *setup, const struct evaluation *evaluation);
 

@@ -126,8 +126,9 @@ static hff_status info_model(struct model *model, struct setup *setup, const str
     if (!request->json) {
         fprintf(out, "%s: %dx%dx%d images, %d classes", model->path, model->channels, model->height, model->width,
                 model->classes);
-        fprintf(out, ", %lld parameters in %d tensors\n\n", (long long)engine_parameters(setup->engine),
-                model->file.count);
+        fprintf(out, ", %lld parameters in %d tensors", (long long)engine_parameters(setup->engine), model->file.count);
+        if (setup->trained) fprintf(out, ", %d of %d stages have learnt", setup->trained, setup->engine->stages);
+        fputs("\n\n", out);
     }
     print_plan(setup, request, out);
     return HFF_OK;

@@ -109,8 +109,10 @@ static json_t *stage_line(const struct interval *interval, int stage)
     set(line, "grad_norm_head", m->grad_head);
     for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++)
         set(seconds, section_name((enum section)s), interval->phase[stage][s]);
-    if (interval->phase[stage][SECTION_PREVIEW] > 0)
-        set(seconds, section_name(SECTION_PREVIEW), interval->phase[stage][SECTION_PREVIEW]);
+    static const enum section sometimes[] = {SECTION_PREVIEW, SECTION_FROZEN};
+    for (int i = 0; i < 2; i++)
+        if (interval->phase[stage][sometimes[i]] > 0)
+            set(seconds, section_name(sometimes[i]), interval->phase[stage][sometimes[i]]);
     json_object_set_new(line, "seconds", seconds);
     return line;
 }
@@ -126,7 +128,7 @@ static hff_status board_stage(struct logbook *book, const char *split, const cha
 
 static hff_status board_train(struct logbook *book, const struct interval *interval)
 {
-    for (int i = 0; i < interval->stages; i++) {
+    for (int i = interval->first; i < interval->stages; i++) {
         const struct stage_metrics *m = &interval->metrics[i];
         TRY(board_stage(book, "train", "loss", i, interval->step, m->loss));
         TRY(board_stage(book, "train", "accuracy", i, interval->step, m->accuracy));
@@ -166,8 +168,9 @@ hff_status logbook_train(struct logbook *book, const struct interval *interval)
     set(line, "time", interval->seconds);
     set(line, "images_per_s", interval->images_per_s);
     set(line, "data_wait", interval->data_wait);
-    set(line, "lr", interval->lr[0]);
-    for (int i = 0; i < interval->stages; i++) json_array_append_new(stages, stage_line(interval, i));
+    set(line, "lr", interval->lr[interval->first]);
+    for (int i = 0; i < interval->stages; i++)
+        json_array_append_new(stages, i < interval->first ? json_null() : stage_line(interval, i));
     json_object_set_new(line, "stages", stages);
     return put_line(book, line);
 }
@@ -239,6 +242,7 @@ static void add_line(struct history *accuracy, struct history *loss, const json_
     if (!kind) return;
     for (size_t i = 0; i < json_array_size(stages); i++) {
         const json_t *stage = json_array_get(stages, i);
+        if (!json_is_object(stage)) continue; /* frozen */
         snprintf(name, sizeof name, "stage %zu", i + 1);
         if (strcmp(kind, "epoch") == 0)
             add_point(accuracy, name, epoch, json_number_value(json_object_get(stage, "accuracy")));

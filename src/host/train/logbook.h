@@ -15,7 +15,7 @@ void logbook_close(struct logbook *book);
 struct interval {
     int64_t step;
     double epoch, seconds, images_per_s, data_wait;
-    int stages;
+    int first, stages;             /* stages first .. stages - 1 (from 0) learnt in it, those before are frozen */
     struct stage_metrics *metrics; /* (stages) */
     double *lr;                    /* (stages) of the last step */
     double *angle;                 /* (stages) degrees, -1: none */

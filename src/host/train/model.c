@@ -11,8 +11,8 @@
 /* Keys that never change a result: left out of the model's metadata, so that runs that should be equal give equal
  * files. */
 static const char *const free_keys[][2] = {
-    {"run", "name"}, {"run", "out"},        {"run", "threads"},  {"run", "log_every"},  {"run", "checkpoint_every"},
-    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}, {"engine", "pipeline"}};
+    {"run", "name"}, {"run", "out"},        {"run", "threads"},  {"run", "log_every"}, {"run", "checkpoint_every"},
+    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}, {"engine", "cache"},  {"engine", "pipeline"}};
 
 static json_t *config_that_matters(const struct config *config)
 {
@@ -77,7 +77,9 @@ static hff_status write_tensors(struct engine *engine, int moments, const char *
 
 hff_status model_write(const struct setup *setup, const struct rules *rules, const char *path)
 {
-    enum { KEYS = 6 };
+    enum { KEYS = 7 };
+    const struct engine *engine = setup->engine;
+    int count = engine->evaluated < engine->stages ? KEYS : KEYS - 1; /* trained: where not all have learnt */
     const struct data *data = setup->data;
     json_t *names = json_array(), *input = json_object();
     for (int c = 0; c < data->classes; c++) json_array_append_new(names, json_string(data->class_names[c]));
@@ -86,15 +88,20 @@ hff_status model_write(const struct setup *setup, const struct rules *rules, con
     json_object_set_new(input, "width", json_integer(data->width));
     json_object_set_new(input, "mean", numbers(data->mean, data->channels));
     json_object_set_new(input, "std", numbers(data->std, data->channels));
-    json_t *values[KEYS] = {
-        NULL, config_that_matters(setup->config), names, input, weights_json(rules), identity_json(data)};
-    const char *keys[KEYS] = {"format", "config", "classes", "input", "predict", "data"};
+    json_t *values[KEYS] = {NULL,
+                            config_that_matters(setup->config),
+                            names,
+                            input,
+                            weights_json(rules),
+                            identity_json(data),
+                            json_integer(engine->evaluated)};
+    const char *keys[KEYS] = {"format", "config", "classes", "input", "predict", "data", "trained"};
     char *texts[KEYS] = {strdup("hff-model-1")};
     for (int i = 1; i < KEYS; i++) {
         texts[i] = json_text_sorted(values[i]); /* a config's order and a --set must not show */
         json_decref(values[i]);
     }
-    hff_status status = write_tensors(setup->engine, 0, path, keys, (const char *const *)texts, KEYS);
+    hff_status status = write_tensors(setup->engine, 0, path, keys, (const char *const *)texts, count);
     for (int i = 0; i < KEYS; i++) free(texts[i]);
     return status;
 }
@@ -244,6 +251,20 @@ static hff_status read_input(struct model *model)
     return status;
 }
 
+/* Of how many stages it is that have learnt, where not of all. */
+static hff_status read_trained(const struct model *model, int *trained)
+{
+    const char *text = safetensors_metadata(&model->file, "trained");
+    char *end = NULL;
+    *trained = 0;
+    if (!text) return HFF_OK;
+    long number = strtol(text, &end, 10);
+    if (*end || number < 1 || number > 1000000)
+        return fail(HFF_E_FORMAT, "%s: its metadata say that '%.20s' stages have learnt", model->path, text);
+    *trained = (int)number;
+    return HFF_OK;
+}
+
 static hff_status read_metadata(struct model *model, struct setup *setup, const char *data_root,
                                 const char *const *sets, int set_count)
 {
@@ -255,6 +276,7 @@ static hff_status read_metadata(struct model *model, struct setup *setup, const 
     if (!format || strcmp(format, "hff-model-1") != 0 || !config || !predict || !model->class_names)
         return fail(HFF_E_FORMAT, "%s: not an hff model (its metadata is missing or of another version)", model->path);
     TRY(read_input(model));
+    TRY(read_trained(model, &setup->trained));
     TRY(json_parse(model->path, model->class_names, strlen(model->class_names), &names));
     model->classes = (int)json_array_size(names);
     json_decref(names);

@@ -12,7 +12,7 @@ static hff_status prototypes(struct engine *engine, const char *path)
 {
     double *p, *cosine;
     int64_t rows, width;
-    int last = engine->stages - 1;
+    int last = engine->evaluated - 1;
     TRY(engine_prototypes(engine, last, &p, &rows, &width));
     if (!p) return HFF_OK;
     int n = rows > 200 ? 200 : (int)rows;

@@ -13,9 +13,14 @@ int64_t setup_epoch_steps(const struct setup *setup)
     return loader_batches(setup->data, SPLIT_TRAIN, setup->run.batch, 1);
 }
 
-int64_t setup_total_steps(const struct setup *setup)
+int64_t setup_stage_steps(const struct setup *setup)
 {
     return (int64_t)llround(setup->run.epochs * (double)setup_epoch_steps(setup));
+}
+
+int64_t setup_total_steps(const struct setup *setup)
+{
+    return setup_stage_steps(setup) * (setup->engine->sequential ? setup->engine->stages : 1);
 }
 
 /* Training in another type would be another run; a trained model's parameters are f32 and do without. */
@@ -35,14 +40,17 @@ static hff_status settle_dtype(struct setup *setup, int training)
                        dtype_name(setup->run.act), api->name, api->describe(setup->backend));
 }
 
-hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t total_steps)
+hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t stage_steps)
 {
     const struct run_options *run = &setup->run;
     struct shape first = *input;
     TRY(objective_input(setup->config, classes, &first));
     TRY(net_build(&setup->net, config_at(config_root(setup->config), "net"), &first));
+    if (setup->trained > setup->net->count)
+        return fail(HFF_E_FORMAT, "the model says that %d of its stages have learnt, and has %d", setup->trained,
+                    setup->net->count);
     TRY(backend_open(run->backend, run->threads, &setup->backend));
-    TRY(settle_dtype(setup, total_steps > 0));
+    TRY(settle_dtype(setup, stage_steps > 0));
     struct engine_options options = {.config = setup->config,
                                      .net = setup->net,
                                      .backend = setup->backend,
@@ -51,11 +59,16 @@ hff_status setup_open_for(struct setup *setup, const struct shape *input, int cl
                                      .classes = classes,
                                      .batch = run->batch,
                                      .slices = run->slices,
-                                     .total_steps = total_steps,
+                                     .micro = run->micro,
+                                     .total_steps = stage_steps,
+                                     .trained = setup->trained,
                                      .image = *input,
                                      .white = 1};
     if (setup->data) options.white = (1 - setup->data->mean[0]) / setup->data->std[0];
-    if (setup->data && total_steps > 0) options.epoch_steps = setup_epoch_steps(setup);
+    if (setup->data && stage_steps > 0) {
+        options.epoch_steps = setup_epoch_steps(setup);
+        options.samples = setup->data->split[SPLIT_TRAIN].count;
+    }
     return engine_open(&setup->engine, &options);
 }
 
@@ -68,7 +81,7 @@ hff_status setup_open(struct setup *setup, int training)
         return config_fail(config_at(root, "run.batch"), "run.batch is %d, but there are only %lld training samples",
                            setup->run.batch, (long long)data->split[SPLIT_TRAIN].count);
     struct shape input = {3, {data->channels, data->height, data->width}};
-    return setup_open_for(setup, &input, data->classes, training ? setup_total_steps(setup) : 0);
+    return setup_open_for(setup, &input, data->classes, training ? setup_stage_steps(setup) : 0);
 }
 
 void setup_close(struct setup *setup)
@@ -120,7 +133,10 @@ size_t setup_planned_bytes(const struct setup *setup)
 hff_status setup_fits(const struct setup *setup)
 {
     return memory_fits(setup_planned_bytes(setup), "the plan of this run",
-                       "use a smaller run.batch or net (hff train CONFIG --dry-run shows the plan)");
+                       setup->engine->cache.bytes
+                           ? "use engine.cache none, fewer images, or a smaller run.batch or net (hff train CONFIG "
+                             "--dry-run shows the plan)"
+                           : "use a smaller run.batch or net (hff train CONFIG --dry-run shows the plan)");
 }
 
 static const char *quantity(struct arena *arena, double value)
@@ -162,7 +178,7 @@ static void print_lanes(const struct engine *engine, struct arena *arena, FILE *
         row[0] = arena_printf(arena, "%d", k + 1);
         row[1] = lane->stages == 1 ? arena_printf(arena, "%d", lane->first + 1)
                                    : arena_printf(arena, "%d-%d", lane->first + 1, lane->first + lane->stages);
-        row[2] = arena_printf(arena, "%.2f", lane->flops / engine->batch * 1e-6);
+        row[2] = arena_printf(arena, "%.2f", lane->flops / engine->micro * 1e-6);
         row[3] = arena_printf(arena, "%.1f", total > 0 ? 100 * lane->flops / total : 0);
         for (int a = 0; a < 5; a++)
             row[4 + a] = arena_printf(arena, "%sB", quantity(arena, (double)lane->bytes[shown[a]]));
@@ -175,6 +191,21 @@ static void print_lanes(const struct engine *engine, struct arena *arena, FILE *
         out);
 }
 
+/* What is in memory together, and of how much of a batch. */
+static void print_residence(const struct engine *engine, FILE *out)
+{
+    fprintf(out, "One stage's activations%s are in memory at a time%s.\n", engine->parts > 1 ? "" : " and gradients",
+            engine->pipeline ? " in each lane" : "");
+    if (engine->parts > 1)
+        fprintf(out,
+                "They are those of %d of a step's %d samples (run.micro_batch); all stages' gradients are summed up.\n",
+                engine->micro, engine->batch);
+    for (int i = 0; i < engine->stages; i++)
+        if (engine->stage[i].segments > 1)
+            fprintf(out, "Stage %d is recomputed in %d segments (engine.recompute).\n", i + 1,
+                    engine->stage[i].segments);
+}
+
 void plan_print(const struct setup *setup, FILE *out, const struct console *console)
 {
     const struct engine *engine = setup->engine;
@@ -184,7 +215,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
     const char **cells = ARENA_NEW(&arena, const char *, rows *COLUMNS), **row = cells;
     const char *header[COLUMNS] = {"stage", "kind", "output", "D", "params", "MFLOP", "acts", "grads", "moments"};
     memcpy(row, header, sizeof header);
-    double batch = engine->batch;
+    double micro = engine->micro;
     for (int i = 0; i < engine->stages; i++) {
         const struct stage_run *run = &engine->stage[i];
         const size_t *bytes = run->program->bytes;
@@ -195,7 +226,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         row[2] = arena_text(&arena, shape_text(&run->stage->out, shape));
         row[3] = arena_printf(&arena, "%lld", (long long)run->embedding);
         row[4] = quantity(&arena, (double)stage_parameters(run->program));
-        row[5] = arena_printf(&arena, "%.2f", step_flops(run) / batch * 1e-6);
+        row[5] = arena_printf(&arena, "%.2f", step_flops(run) / micro * 1e-6);
         row[6] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_ACT]));
         row[7] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_GRAD]));
         row[8] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_MOMENT]));
@@ -210,16 +241,17 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         row[6 + k] = arena_printf(&arena, "%sB", quantity(&arena, (double)engine->bytes[shown[k]]));
     }
     table_print(out, cells, rows, COLUMNS, terminal_width(out), terminal_color(out, console->color));
-    fprintf(
-        out,
-        "\nD: size of the embedding. MFLOP: of a training step, for each image. One stage's activations and gradients\n"
-        "are in memory at a time%s.%s",
-        engine->pipeline ? " in each lane" : "", engine->pipeline ? "\n" : " ");
+    fputs("\nD: size of the embedding. MFLOP: of a training step, for each image.\n", out);
+    print_residence(engine, out);
+    if (engine->sequential)
+        fputs("A step trains one stage and runs those before it, frozen; the sum of MFLOP is the mean of all steps'.\n",
+              out);
     if (engine->pipeline) print_lanes(engine, &arena, out, console);
     fputs("All memory, planned before the run:\n", out);
     for (int a = 0; a < ARENAS; a++)
         if (engine->bytes[a])
             fprintf(out, "  %-12s %10sB\n", arena_name((enum arena_kind)a), quantity(&arena, (double)engine->bytes[a]));
+    if (engine->cache.bytes) fprintf(out, "  %-12s %10sB\n", "cache", quantity(&arena, (double)engine->cache.bytes));
     fprintf(out, "  %-12s %10sB\n", "loader", quantity(&arena, (double)setup_loader_bytes(setup)));
     if (setup_evaluation_bytes(setup))
         fprintf(out, "  %-12s %10sB\n", "evaluation", quantity(&arena, (double)setup_evaluation_bytes(setup)));
@@ -238,7 +270,7 @@ static json_t *lanes_json(const struct engine *engine)
         json_object_set_new(item, "lane", json_integer(k + 1));
         json_object_set_new(item, "first_stage", json_integer(lane->first + 1));
         json_object_set_new(item, "stages", json_integer(lane->stages));
-        json_object_set_new(item, "step_flops_per_image", json_real(lane->flops / engine->batch));
+        json_object_set_new(item, "step_flops_per_image", json_real(lane->flops / engine->micro));
         for (int a = 0; a < ARENAS; a++)
             if (lane->bytes[a])
                 json_object_set_new(bytes, arena_name((enum arena_kind)a), json_integer((json_int_t)lane->bytes[a]));
@@ -259,9 +291,10 @@ void plan_json(const struct setup *setup, json_t *out)
         json_object_set_new(stage, "stage", json_integer(i + 1));
         json_object_set_new(stage, "name", json_string(run->stage->name));
         json_object_set_new(stage, "output", json_string(shape_text(&run->stage->out, shape)));
+        json_object_set_new(stage, "segments", json_integer(run->segments));
         json_object_set_new(stage, "embedding", json_integer(run->embedding));
         json_object_set_new(stage, "parameters", json_integer(stage_parameters(run->program)));
-        json_object_set_new(stage, "step_flops_per_image", json_real(step_flops(run) / engine->batch));
+        json_object_set_new(stage, "step_flops_per_image", json_real(step_flops(run) / engine->micro));
         for (int a = 0; a < ARENAS; a++)
             json_object_set_new(bytes, arena_name((enum arena_kind)a),
                                 json_integer((json_int_t)run->program->bytes[a]));
@@ -270,10 +303,13 @@ void plan_json(const struct setup *setup, json_t *out)
     }
     for (int a = 0; a < ARENAS; a++)
         json_object_set_new(memory, arena_name((enum arena_kind)a), json_integer((json_int_t)engine->bytes[a]));
+    json_object_set_new(out, "batch", json_integer(engine->batch));
+    json_object_set_new(out, "micro_batch", json_integer(engine->micro));
     json_object_set_new(out, "parameters", json_integer(engine_parameters(engine)));
     json_object_set_new(out, "flops_per_image", json_real(engine_flops(engine, 0)));
     json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));
     json_object_set_new(out, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(setup)));
+    json_object_set_new(memory, "cache", json_integer((json_int_t)engine->cache.bytes));
     json_object_set_new(memory, "loader", json_integer((json_int_t)setup_loader_bytes(setup)));
     json_object_set_new(memory, "evaluation", json_integer((json_int_t)setup_evaluation_bytes(setup)));
     json_object_set_new(out, "memory", memory);

@@ -10,30 +10,32 @@ struct run_options {
     enum dtype act; /* run.dtype */
     uint64_t seed;
     double epochs, checkpoint_every, time_limit, until_accuracy;
-    int batch, threads, slices, log_every, keep, final_best;
+    int batch, micro, threads, slices, log_every, keep, final_best;
 };
 
 struct setup {
     struct config *config;
     struct run_options run;
+    int trained;       /* of a model: how many stages have learnt; 0: all */
     struct data *data; /* NULL when opened without data */
     struct net *net;
     struct backend *backend;
     struct engine *engine;
 };
 
-/* Reads the run.* and predict.* keys; HFF_E_CONFIG when the slices do not divide the batch. */
+/* Reads the run.* and predict.* keys; HFF_E_CONFIG when micro-batches do not divide the batch
+ * or slices not those. */
 hff_status setup_options(struct setup *setup);
 
-/* Opens data (from its config; root overrides data.root when not NULL), backend, net and engine (not bound).
- * total_epochs 0: to evaluate only. */
+/* Opens data, backend, net and engine (not bound). training 0: to evaluate only. */
 hff_status setup_open(struct setup *setup, int training);
 /* The same without data, for a model whose input and classes are known. */
-hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t total_steps);
+hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t stage_steps);
 void setup_close(struct setup *setup); /* everything, config too */
 
-/* Steps of one epoch and of the whole run. */
+/* Steps of one epoch, of each stage's training, and of the whole run (once the engine is open). */
 int64_t setup_epoch_steps(const struct setup *setup);
+int64_t setup_stage_steps(const struct setup *setup);
 int64_t setup_total_steps(const struct setup *setup);
 
 /* All bytes that a run plans: the engine's, the batches that its training and evaluation loaders hold, and what the

@@ -24,7 +24,7 @@ struct trainer {
     struct progress *progress;
     struct loader *loader;
     struct progress_marks marks;
-    int64_t epoch_steps, total_steps, checkpoint_steps;
+    int64_t epoch_steps, stage_steps, total_steps, checkpoint_steps;
     double session_start, seconds_before; /* of this session's training; of earlier sessions */
     /* since the last log interval */
     double interval_start, waited;
@@ -108,6 +108,7 @@ static hff_status save(struct trainer *t)
 {
     double begin = trace_begin(t->track);
     t->marks.seconds = trained_seconds(t);
+    rules_use(&t->rules, t->setup.engine->evaluated);
     TRY(logbook_bytes(t->book, &t->marks.log_bytes));
     TRY(checkpoint_write(&t->setup, &t->rules, t->folder.path, &t->marks));
     trace_end(t->track, "checkpoint", "step", t->marks.step, begin);
@@ -125,6 +126,7 @@ static hff_status start(struct trainer *t)
     struct setup *setup = &t->setup;
     const struct run_options *run = &setup->run;
     t->epoch_steps = setup_epoch_steps(setup);
+    t->stage_steps = setup_stage_steps(setup);
     t->total_steps = setup_total_steps(setup);
     t->checkpoint_steps = llround(run->checkpoint_every * (double)t->epoch_steps);
     if (run->checkpoint_every > 0 && t->checkpoint_steps < 1) t->checkpoint_steps = 1;
@@ -146,11 +148,11 @@ static hff_status start(struct trainer *t)
     t->interval.angle = ARENA_NEW(&t->arena, double, stages);
     t->interval.lr = ARENA_NEW(&t->arena, double, stages);
     t->interval.phase = arena_alloc(&t->arena, sizeof *t->interval.phase * (size_t)stages);
-    t->interval.stages = stages;
     t->interval.run = setup->engine->stage;
     t->shown_accuracy = ARENA_NEW(&t->arena, double, stages);
     t->shown_loss = ARENA_NEW(&t->arena, double, stages);
-    t->shown = (struct progress_state){.stages = stages, .accuracy = t->shown_accuracy, .loss = t->shown_loss};
+    for (int i = 0; setup->engine->sequential && i < stages; i++) t->shown_accuracy[i] = NAN; /* not seen yet */
+    t->shown = (struct progress_state){.accuracy = t->shown_accuracy, .loss = t->shown_loss};
     t->progress = progress_open(stderr, t->request->console.color, t->request->console.quiet);
     log_set_hook(clear_display, t->progress);
     struct loader_options options = {.data = setup->data,
@@ -175,6 +177,12 @@ static void begin_interval(struct trainer *t)
         memset(t->setup.engine->stage[i].seconds, 0, sizeof t->setup.engine->stage[i].seconds);
 }
 
+/* The first stage that the last step trained. */
+static int learning(const struct trainer *t)
+{
+    return t->setup.engine->sequential ? t->setup.engine->evaluated - 1 : 0;
+}
+
 static void update_shown(struct trainer *t)
 {
     double elapsed = clock_seconds() - t->interval_start;
@@ -189,7 +197,9 @@ static void update_shown(struct trainer *t)
         s->data_wait = t->waited / elapsed;
         s->seconds_left = elapsed / (double)steps * (double)(t->total_steps - t->marks.step);
     }
-    s->lr = schedule_rate(&t->setup.engine->stage[0].schedule, t->marks.step > 0 ? t->marks.step : 1);
+    s->stages = t->setup.engine->evaluated;
+    const struct stage_run *run = &t->setup.engine->stage[learning(t)];
+    s->lr = schedule_rate(&run->schedule, run->step > 0 ? run->step : 1);
 }
 
 static hff_status end_interval(struct trainer *t)
@@ -204,7 +214,9 @@ static hff_status end_interval(struct trainer *t)
     interval->seconds = trained_seconds(t);
     interval->images_per_s = t->shown.images_per_s;
     interval->data_wait = t->shown.data_wait;
-    for (int i = 0; i < interval->stages; i++) {
+    interval->first = learning(t);
+    interval->stages = t->setup.engine->evaluated;
+    for (int i = interval->first; i < interval->stages; i++) {
         struct stage_run *run = &t->setup.engine->stage[i];
         TRY(engine_metrics(t->setup.engine, i, 0, 1, &interval->metrics[i]));
         TRY(engine_prototype_angle(t->setup.engine, i, &interval->angle[i]));
@@ -213,6 +225,9 @@ static hff_status end_interval(struct trainer *t)
         t->shown_accuracy[i] = interval->metrics[i].accuracy;
         t->shown_loss[i] = interval->metrics[i].loss;
     }
+    for (int i = 0; i < interval->first; i++)
+        interval->phase[interval->first][SECTION_FROZEN] +=
+            t->setup.engine->stage[i].seconds[SECTION_FROZEN] / (double)steps;
     TRY(logbook_train(t->book, interval));
     progress_interval(t->progress, &t->shown);
     trace_end(t->track, "log", "step", t->marks.step, begin);
@@ -229,6 +244,7 @@ static hff_status evaluate_split(struct trainer *t, enum split split, struct eva
     *have = 0;
     int workers = (int)config_int(config_root(setup->config), "data.workers");
     double begin = trace_begin(t->track);
+    rules_use(&t->rules, setup->engine->evaluated);
     TRY(evaluate(setup->engine, setup->data, split, workers, &t->rules, t->rule,
                  split == SPLIT_VAL ? KEEP_SCORES : KEEP_NOTHING, NULL, out));
     *have = 1;
@@ -264,6 +280,9 @@ static hff_status end_epoch(struct trainer *t)
 static hff_status one_step(struct trainer *t)
 {
     const struct batch *batch;
+    const struct engine *engine = t->setup.engine;
+    if (engine->sequential && t->marks.step % t->stage_steps == 0)
+        log_info("stage %lld of %d learns", (long long)(t->marks.step / t->stage_steps) + 1, engine->stages);
     double begin = trace_begin(t->track);
     TRY(loader_next(t->loader, &batch));
     trace_end(t->track, "wait for data", NULL, 0, begin);
@@ -273,7 +292,9 @@ static hff_status one_step(struct trainer *t)
     trace_end(t->track, "step", "step", t->marks.step, begin);
     update_shown(t);
     progress_live(t->progress, &t->shown);
-    int end_of_epoch = t->marks.step % t->epoch_steps == 0, end = t->marks.step == t->total_steps;
+    int end = t->marks.step == t->total_steps,
+        end_of_epoch =
+            t->marks.step % t->epoch_steps == 0 || (engine->sequential && t->marks.step % t->stage_steps == 0);
     if (t->marks.step % t->setup.run.log_every == 0 || end_of_epoch || end) TRY(end_interval(t));
     if (end_of_epoch || end) TRY(end_epoch(t));
     int due = t->checkpoint_steps > 0 && t->marks.step % t->checkpoint_steps == 0;
@@ -318,34 +339,6 @@ static hff_status take_best(struct trainer *t, int64_t *model_step)
     return HFF_OK;
 }
 
-static void print_summary(const struct trainer *t, FILE *out, double seconds)
-{
-    struct arena arena = {0};
-    const struct evaluation *e = &t->test;
-    int rows = e->stages + 2, columns = t->have_val ? 4 : 3;
-    const char **cells = ARENA_NEW(&arena, const char *, rows *columns), **row = cells;
-    row[0] = "stage";
-    row[1] = "kind";
-    row[2] = "test accuracy %";
-    if (t->have_val) row[3] = "hold-out %";
-    for (int i = 0; i < e->stages; i++) {
-        row += columns;
-        row[0] = arena_printf(&arena, "%d", i + 1);
-        row[1] = t->setup.engine->stage[i].stage->name;
-        row[2] = arena_printf(&arena, "%.2f", 100 * e->stage_accuracy[i]);
-        if (t->have_val) row[3] = arena_printf(&arena, "%.2f", 100 * t->val.stage_accuracy[i]);
-    }
-    row += columns;
-    row[0] = "all";
-    row[1] = arena_printf(&arena, "together, rule %s", rule_name(t->rule));
-    row[2] = arena_printf(&arena, "%.2f", 100 * e->accuracy[t->rule]);
-    if (t->have_val) row[3] = arena_printf(&arena, "%.2f", 100 * t->val.accuracy[t->rule]);
-    table_print(out, cells, rows, columns, terminal_width(out), terminal_color(out, t->request->console.color));
-    fprintf(out, "\n%.4g epoch(s) in %.0f s. Everything is in %s\n", (double)t->marks.step / (double)t->epoch_steps,
-            seconds, t->folder.path);
-    arena_free(&arena);
-}
-
 static hff_status finish(struct trainer *t, FILE *out)
 {
     int64_t model_step;
@@ -376,7 +369,7 @@ static hff_status finish(struct trainer *t, FILE *out)
     TRY(folder_figures(&t->folder, &t->setup, &t->test));
     trace_end(t->track, "figures", NULL, 0, begin);
     progress_clear(t->progress);
-    if (!t->request->console.quiet) print_summary(t, out, seconds);
+    if (!t->request->console.quiet) folder_summary(&t->folder, &t->setup, &outcome, out, &t->request->console);
     return HFF_OK;
 }
 
@@ -405,9 +398,11 @@ static hff_status run(struct trainer *t, FILE *out)
     TRY(setup_open(setup, 1));
     TRY(rules_from_config(&t->rules, &t->rule, setup->config, setup->engine));
     if (request->dry_run) {
-        fprintf(out, "%s, %lld training samples, %lld steps of %d in %g epochs, backend %s (%s)\n\n", setup->data->name,
-                (long long)setup->data->split[SPLIT_TRAIN].count, (long long)setup_total_steps(setup), setup->run.batch,
-                setup->run.epochs, setup->backend->api->name, setup->backend->api->describe(setup->backend));
+        fprintf(out, "%s, %lld training samples, %lld steps of %d in %g epochs%s, backend %s (%s)\n\n",
+                setup->data->name, (long long)setup->data->split[SPLIT_TRAIN].count,
+                (long long)setup_total_steps(setup), setup->run.batch, setup->run.epochs,
+                setup->engine->sequential ? " of each stage" : "", setup->backend->api->name,
+                setup->backend->api->describe(setup->backend));
         plan_print(setup, out, &request->console);
         if (setup_fits(setup) != HFF_OK) log_warn("%s", hff_error_message());
         return HFF_OK;

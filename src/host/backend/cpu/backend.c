@@ -181,6 +181,13 @@ static hff_status cpu_copy(struct stream *stream, void *to, const void *from, si
     return HFF_OK;
 }
 
+static hff_status cpu_clear(struct stream *stream, void *device, size_t bytes)
+{
+    (void)stream;
+    if (bytes > 0) memset(device, 0, bytes);
+    return HFF_OK;
+}
+
 const struct backend_api backend_cpu = {
     .name = "cpu",
     .help = "oneDNN and a team of threads; the same bits for any number of them",
@@ -202,6 +209,7 @@ const struct backend_api backend_cpu = {
     .stream_wait = cpu_stream_wait,
     .copy_in = cpu_copy,
     .copy_out = cpu_copy,
+    .clear = cpu_clear,
     .event_create = synchronous_event_create,
     .event_destroy = synchronous_event_destroy,
     .event_record = synchronous_event_record,

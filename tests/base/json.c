@@ -106,7 +106,7 @@ static void reals_survive(void **state)
     assert_true(json_is_null(json_number(-INFINITY)));
 }
 
-static void keys_keep_their_order(void **state)
+static void keys_keep_their_order_or_are_sorted(void **state)
 {
     (void)state;
     json_t *object = json_object();
@@ -121,6 +121,13 @@ static void keys_keep_their_order(void **state)
     text = json_text(object, 2);
     assert_non_null(strstr(text, "\n  \"apple\": 1,\n"));
     free(text);
+    json_t *inner = json_pack("{s: {s: i, s: i}}", "x", "q", 1, "p", 2);
+    json_object_update(inner, object);
+    text = json_text_sorted(inner);
+    assert_string_equal(text,
+                        "{\"a\": 4, \"apple\": 1, \"b\": 3, \"mango\": 2, \"x\": {\"p\": 2, \"q\": 1}, \"zebra\": 0}");
+    free(text);
+    json_decref(inner);
     json_decref(object);
 }
 
@@ -184,7 +191,7 @@ int main(void)
         cmocka_unit_test(depth_is_limited),
         cmocka_unit_test(size_counts_not_the_end_mark),
         cmocka_unit_test(reals_survive),
-        cmocka_unit_test(keys_keep_their_order),
+        cmocka_unit_test(keys_keep_their_order_or_are_sorted),
         cmocka_unit_test_setup_teardown(files_round_trip, fixture_open, fixture_close),
         cmocka_unit_test(members_are_checked),
     };

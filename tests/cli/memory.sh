@@ -42,10 +42,14 @@ expect "an MLP" "$hff" train mlp.yaml --quiet
 measured mlp "MLP, batch 256"
 expect "an MLP resumed" "$hff" train mlp.yaml --quiet --resume --set run.epochs=1.5 --set run.threads=1
 measured mlp "the MLP resumed"
+expect "an MLP in lanes" "$hff" train mlp.yaml --quiet --name lanes --set engine.pipeline=3
+measured lanes "MLP, batch 256, 3 lanes"
 expect "a CNN" "$hff" train cnn.yaml --quiet --set run.batch=384 --set run.threads=2 --set data.holdout=0.3 --set run.slices=2
 measured cnn "CNN, batch 384, hold-out, 2 slices"
 expect "a larger batch" "$hff" train cnn.yaml --quiet --set run.batch=512 --set data.workers=3 --set run.threads=3 --name large --set 'data.augment=[mixup: {alpha: 0.2}]'
 measured large "CNN, batch 512, mixup, 3 threads"
+expect "a CNN in lanes" "$hff" train cnn.yaml --quiet --set run.batch=384 --set run.threads=2 --name lanes2 --set engine.pipeline=2
+measured lanes2 "CNN, batch 384, 2 lanes"
 expect "stages in turn" "$hff" train cnn.yaml --quiet --set run.epochs=2 --set engine.schedule=sequential --set engine.cache=memory --name turns
 measured turns "the CNN stage by stage, with the cache"
 # backpropagation, with recomputation and in micro-batches

@@ -78,8 +78,9 @@ static inline void small_net_needs(const char *name, enum dtype dtype)
     if (!computes) skip();
 }
 
-static inline struct small_net *small_net_open(const char *text, const char *const *sets, int set_count, int threads,
-                                               enum dtype real, uint64_t seed)
+/* backend: what computes, closed with the net; NULL: run.backend with that many threads. */
+static inline struct small_net *small_net_open_on(struct backend *backend, const char *text, const char *const *sets,
+                                                  int set_count, int threads, enum dtype real, uint64_t seed)
 {
     struct small_net *net = calloc(1, sizeof *net);
     struct shape input = {3, {1, 12, 12}};
@@ -89,7 +90,8 @@ static inline struct small_net *small_net_open(const char *text, const char *con
     struct shape first = input;
     SMALL_OK(objective_input(net->setup.config, 5, &first));
     SMALL_OK(net_build(&net->setup.net, config_at(config_root(net->setup.config), "net"), &first));
-    SMALL_OK(backend_open(net->setup.run.backend, threads, &net->setup.backend));
+    net->setup.backend = backend;
+    if (!backend) SMALL_OK(backend_open(net->setup.run.backend, threads, &net->setup.backend));
     struct engine_options options = {.config = net->setup.config,
                                      .net = net->setup.net,
                                      .backend = net->setup.backend,
@@ -115,6 +117,12 @@ static inline struct small_net *small_net_open(const char *text, const char *con
     net->batch.y2 = calloc((size_t)b, sizeof(int32_t));
     net->batch.weight = calloc((size_t)b, sizeof(float));
     return net;
+}
+
+static inline struct small_net *small_net_open(const char *text, const char *const *sets, int set_count, int threads,
+                                               enum dtype real, uint64_t seed)
+{
+    return small_net_open_on(NULL, text, sets, set_count, threads, real, seed);
 }
 
 static inline void small_net_close(struct small_net *net)

@@ -16,6 +16,8 @@
 
 struct backend;
 struct stream;
+struct event;
+struct capture;
 
 /* An op that is ready to run. Backends put their own fields behind this one. */
 struct op {
@@ -36,6 +38,8 @@ struct backend_api {
     /* Zeroed memory. HFF_E_MEMORY names the bytes. */
     hff_status (*alloc)(struct backend *backend, size_t bytes, void **out);
     void (*free)(struct backend *backend, void *memory);
+    /* Bytes that alloc may still give. NULL: the host's (base/memory.h). */
+    size_t (*room)(struct backend *backend);
 
     /* Whether ops work on this element type; bf16: on activations of it, and faster than on f32. */
     int (*computes)(struct backend *backend, enum dtype dtype);
@@ -49,12 +53,42 @@ struct backend_api {
     size_t (*op_workspace)(const struct op *op);
     hff_status (*op_run)(struct op *op, struct stream *stream, void *const *args, void *workspace);
 
+    /* 0: op_run and copies have done their work when they return, so that reading a result back costs nothing.
+     * 1: they enqueue it and return; stream_wait waits for the device, and a step should do without it. Work of one
+     * stream is done in its order, of two streams in any, unless an event joins them. */
+    int asynchronous;
+
     hff_status (*stream_create)(struct backend *backend, struct stream **out);
+    /* A stream that gets part number part, from 0, of the backend's threads cut in parts, so that as many streams can
+     * work side by side. NULL: streams share the device by themselves. */
+    hff_status (*stream_create_part)(struct backend *backend, int part, int parts, struct stream **out);
     void (*stream_destroy)(struct stream *stream);
     hff_status (*stream_wait)(struct stream *stream);
+    /* host may be changed as soon as copy_in returns; after copy_out it is filled when stream_wait has returned. */
     hff_status (*copy_in)(struct stream *stream, void *device, const void *host, size_t bytes);
     hff_status (*copy_out)(struct stream *stream, void *host, const void *device, size_t bytes);
     hff_status (*clear)(struct stream *stream, void *device, size_t bytes); /* to zeros */
+
+    /* An event is a point in a stream's work: event_record puts it behind all that was given to stream so far (again
+     * and again, as often as wanted), stream_wait_event lets what is given to stream from then on begin after the
+     * point last recorded (at once where none was). Neither waits on the host. Without work in flight
+     * (asynchronous 0) they do nothing. */
+    hff_status (*event_create)(struct backend *backend, struct event **out);
+    void (*event_destroy)(struct event *event);
+    hff_status (*event_record)(struct event *event, struct stream *stream);
+    hff_status (*stream_wait_event)(struct stream *stream, struct event *event);
+    /* When the point last recorded was reached, as clock_seconds counts; only after a stream_wait that covers it. NULL
+     * where that is not known. */
+    hff_status (*event_seconds)(struct event *event, double *seconds);
+
+    /* NULL where there is no capture. From capture_begin to capture_end what is given to stream, and to streams that
+     * wait for an event recorded in it since, is not done but noted; all of them must have been joined back to stream
+     * by events. No copies of host memory, no stream_wait inside. replay gives all of it to stream once more, with the
+     * pointers of then. On an error inside, capture_end must still be called: it returns the error. */
+    hff_status (*capture_begin)(struct stream *stream);
+    hff_status (*capture_end)(struct stream *stream, struct capture **out);
+    hff_status (*replay)(struct capture *capture, struct stream *stream);
+    void (*capture_destroy)(struct capture *capture);
 };
 
 struct backend {

@@ -58,6 +58,11 @@ char *json_text(const json_t *value, int indent)
     return json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17) | JSON_INDENT(indent));
 }
 
+char *json_text_sorted(const json_t *value)
+{
+    return json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17) | JSON_SORT_KEYS);
+}
+
 json_t *json_number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();

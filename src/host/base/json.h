@@ -16,6 +16,8 @@ hff_status json_read(const char *path, json_t **out);
 /* Text with keys in insertion order and reals in 17 digits; indent 0 for one line. The caller frees it. Not a number
  * and infinity, which JSON lacks, are written by json_number as null. */
 char *json_text(const json_t *value, int indent);
+/* The same on one line with members ordered by name, so that equal values give equal text. */
+char *json_text_sorted(const json_t *value);
 json_t *json_number(double value);
 
 /* Writes value and a newline through file_write. */

@@ -1,7 +1,7 @@
 /* The engine runs a net's stage programs: a batch in, every stage trained or evaluated. It knows stages, programs
  * and steps; nothing of files, epochs or objectives' names.
  *
- * Serial engine: stage after stage, so that one stage's activations, gradients and workspace are in memory at a
+ * Serial: stage after stage, so that one stage's activations, gradients and workspace are in memory at a
  * time; what a stage passes on lies in two buffers used in turn.
  *
  * engine.schedule says which stages a step trains. joint: all of them. sequential: one; stage 1 for its total_steps, then
@@ -12,7 +12,12 @@
  * all stages. So between stages lies one part only, and a preview is that of the part; in return the gradients of all
  * stages stay in memory until the last part. (All parts through one stage before the next would keep one stage's
  * gradients, but the activations of the whole batch between stages, which is more for all but the widest of layers.)
- * Parts are added in order, so neither threads nor slices change a bit. An evaluation takes a batch in parts too. */
+ * Parts are added in order, so neither threads nor slices change a bit. An evaluation takes a batch in parts too.
+ *
+ * Pipelined (engine.pipeline): since nothing flows back, a stage may train on a batch while those in front of it train on
+ * later ones. Stages that follow each other share a lane, with a stream and memory of its own, and lanes hand on through
+ * rings of slots. engine_step then returns while its step is in flight; whatever reads or evaluates waits until all
+ * lanes have done all steps (engine_drain). The bits are those of the serial engine. */
 #ifndef HFF_ENGINE_H
 #define HFF_ENGINE_H
 
@@ -72,10 +77,19 @@ struct cache {
     unsigned char *have; /* (samples) 1: kept */
 };
 
+/* Stages that run one after the other, beside other lanes. */
+struct lane {
+    int first, stages;    /* the first one's index; how many */
+    double flops;         /* of a training step */
+    size_t bytes[ARENAS]; /* of its own: GRAD, ACT, WORK; INPUT: the ring in front of it; OUTPUT: between its stages */
+};
+
+struct pipeline; /* lanes at work, pipeline.c */
+
 struct engine {
     struct net *net;
     struct backend *backend;
-    struct stream *stream;
+    struct stream *stream; /* of everything but steps in lanes */
     enum dtype real;
     int classes, batch, slices, stages;
     int micro, parts; /* samples of a part of a batch, and how many there are of them: batch, 1 where it is not cut */
@@ -85,6 +99,9 @@ struct engine {
     int64_t stage_steps; /* that each learns for, then */
     int evaluated;       /* stages, from the first, that an evaluation runs: those that have learnt so far */
     struct cache cache;
+    int lanes; /* 1: serial */
+    struct lane *lane;
+    struct pipeline *pipeline;     /* NULL: one lane, whose steps end before engine_step returns */
     struct trace *trace;           /* NULL: none */
     unsigned char *memory[ARENAS]; /* NULL before engine_bind; INPUT and OUTPUT: the two buffers between stages */
     size_t bytes[ARENAS];
@@ -92,7 +109,8 @@ struct engine {
     size_t host_bytes;
 };
 
-/* Builds the stages' programs. Nothing is allocated on the device. */
+/* Builds the stages' programs. Nothing is allocated on the device. HFF_E_CONFIG with the place where engine.pipeline asks
+ * for what this net cannot do. */
 hff_status engine_open(struct engine **out, const struct engine_options *options);
 void engine_close(struct engine *engine);
 
@@ -113,9 +131,13 @@ int64_t engine_steps(const struct engine *engine);
  * caller's to set. */
 void engine_stand_at(struct engine *engine, int64_t steps);
 
-/* One training step of every stage, or of the one whose turn it is. HFF_E_NUMBERS names stage, op and step when a gradient is not finite; that stage's
- * parameters are then as before the step. */
+/* One training step of every stage, or of the one whose turn it is. HFF_E_NUMBERS names stage, op and step when a
+ * gradient is not finite; that stage's parameters are then as before the step. With lanes the step may still be in flight, and engine_drain or whatever
+ * calls it returns that error; batch is free again in any case. */
 hff_status engine_step(struct engine *engine, const struct batch *batch);
+
+/* Waits until no step is in flight. All functions below do so first. */
+hff_status engine_drain(struct engine *engine);
 
 /* Evaluates a batch with the first engine->evaluated stages; adds to their evaluation metrics. scores, where given:
  * (evaluated, batch, classes) floats. */

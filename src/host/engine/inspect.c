@@ -34,6 +34,7 @@ static hff_status winning(struct engine *engine, int stage, int clear, double *o
 
 hff_status engine_metrics(struct engine *engine, int stage, int evaluation, int clear, struct stage_metrics *out)
 {
+    TRY(engine_drain(engine));
     const struct stage_run *run = &engine->stage[stage];
     int value = evaluation ? run->metrics_eval : run->metrics;
     double sum[METRICS], norm[NORMS];
@@ -62,6 +63,7 @@ hff_status engine_prototypes(struct engine *engine, int stage, double **out, int
     *out = NULL;
     *rows = *width = 0;
     if (run->prototypes < 0) return HFF_OK;
+    TRY(engine_drain(engine));
     const struct tensor *tensor = &run->program->slot[run->prototypes].tensor;
     *width = tensor->dim[2];
     *rows = tensor->dim[0] * tensor->dim[1];
@@ -115,6 +117,7 @@ int engine_kept(const struct engine *engine, int moments, struct kept *tensors)
 
 hff_status engine_read_part(struct engine *engine, const struct kept *tensor, size_t at, size_t bytes, void *host)
 {
+    TRY(engine_drain(engine));
     TRY(engine->backend->api->copy_out(engine->stream, host, (unsigned char *)tensor->address + at, bytes));
     return engine->backend->api->stream_wait(engine->stream);
 }
@@ -122,6 +125,7 @@ hff_status engine_read_part(struct engine *engine, const struct kept *tensor, si
 hff_status engine_write_part(struct engine *engine, const struct kept *tensor, size_t at, size_t bytes,
                              const void *host)
 {
+    TRY(engine_drain(engine));
     TRY(engine->backend->api->copy_in(engine->stream, (unsigned char *)tensor->address + at, host, bytes));
     return engine->backend->api->stream_wait(engine->stream);
 }

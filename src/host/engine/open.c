@@ -121,7 +121,7 @@ static hff_status check_sizes(const struct engine *engine, const struct engine_o
 static int is_own(const struct engine *engine, int arena)
 {
     if (arena == ARENA_GRAD) return engine->parts > 1; /* sums over the parts of a batch */
-    return arena == ARENA_PARAM || arena == ARENA_MOMENT || arena == ARENA_STAT;
+    return arena == ARENA_PARAM || arena == ARENA_MOMENT || arena == ARENA_STAT || arena == ARENA_STEP;
 }
 
 /* Sums and maxima of the stages' arenas; the two buffers between stages take the outputs in turn. */
@@ -137,8 +137,23 @@ static void size_arenas(struct engine *engine)
                *out = &engine->bytes[i % 2 ? ARENA_INPUT : ARENA_OUTPUT];
         *in = larger(*in, bytes[ARENA_INPUT]);
         *out = larger(*out, bytes[ARENA_OUTPUT]);
-        engine->host_bytes = larger(engine->host_bytes, program_largest_slot(engine->stage[i].program));
     }
+}
+
+/* Serial, or in lanes; then with a backend whose streams can have work in flight. */
+static hff_status settle(struct engine *engine, const struct engine_options *options)
+{
+    int pipelined;
+    TRY(lanes_choose(engine, options, &pipelined));
+    memset(engine->bytes, 0, sizeof engine->bytes);
+    if (!pipelined)
+        size_arenas(engine);
+    else
+        lanes_size(engine);
+    for (int i = 0; i < engine->stages; i++)
+        engine->host_bytes = larger(engine->host_bytes, program_largest_slot(engine->stage[i].program));
+    if (pipelined) TRY(pipeline_open(engine));
+    return engine->backend->api->stream_create(engine->backend, &engine->stream);
 }
 
 hff_status engine_open(struct engine **out, const struct engine_options *options)
@@ -169,10 +184,7 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
         if (status == HFF_OK) status = check_rows(engine, i);
     }
     if (status == HFF_OK) status = cache_plan(engine, options);
-    if (status == HFF_OK) {
-        size_arenas(engine);
-        status = engine->backend->api->stream_create(engine->backend, &engine->stream);
-    }
+    if (status == HFF_OK) status = settle(engine, options);
     if (status != HFF_OK) {
         engine_close(engine);
         return status;
@@ -184,12 +196,16 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
 void engine_close(struct engine *engine)
 {
     if (!engine) return;
-    for (int i = 0; engine->stage && i < engine->stages; i++) program_free(engine->stage[i].program);
     if (engine->stream) engine->backend->api->stream_destroy(engine->stream);
+    pipeline_close(engine);
+    for (int i = 0; engine->stage && i < engine->stages; i++) program_free(engine->stage[i].program);
     for (int a = 0; a < ARENAS; a++)
         if (engine->memory[a]) engine->backend->api->free(engine->backend, engine->memory[a]);
     cache_free(engine);
+    if (engine->pipeline) backend_close(engine->pipeline->queue);
+    free(engine->pipeline);
     free(engine->host);
+    free(engine->lane);
     free(engine->stage);
     free(engine);
 }
@@ -201,19 +217,10 @@ size_t engine_planned_bytes(const struct engine *engine)
     return total;
 }
 
-hff_status engine_bind(struct engine *engine)
+static void bind_serial(struct engine *engine)
 {
     unsigned char *base[ARENAS];
-    for (int a = 0; a < ARENAS; a++) {
-        void *memory = NULL;
-        if (engine->bytes[a]) {
-            hff_status status = engine->backend->api->alloc(engine->backend, engine->bytes[a], &memory);
-            if (status != HFF_OK) return trail_add(status, "arena of %s", arena_name((enum arena_kind)a));
-        }
-        engine->memory[a] = base[a] = memory;
-    }
-    engine->host = malloc(engine->host_bytes);
-    if (!engine->host) return fail(HFF_E_MEMORY, "no memory for %zu bytes of staging", engine->host_bytes);
+    memcpy(base, engine->memory, sizeof base);
     for (int i = 0; i < engine->stages; i++) {
         struct program *program = engine->stage[i].program;
         base[ARENA_INPUT] = engine->memory[i % 2 ? ARENA_OUTPUT : ARENA_INPUT];
@@ -222,11 +229,28 @@ hff_status engine_bind(struct engine *engine)
         for (int a = 0; a < ARENAS; a++)
             if (is_own(engine, a) && base[a]) base[a] += program->bytes[a];
     }
+}
+
+hff_status engine_bind(struct engine *engine)
+{
+    for (int a = 0; a < ARENAS; a++) {
+        void *memory = NULL;
+        if (engine->bytes[a]) {
+            hff_status status = engine->backend->api->alloc(engine->backend, engine->bytes[a], &memory);
+            if (status != HFF_OK) return trail_add(status, "arena of %s", arena_name((enum arena_kind)a));
+        }
+        engine->memory[a] = memory;
+    }
+    engine->host = malloc(engine->host_bytes);
+    if (!engine->host) return fail(HFF_E_MEMORY, "no memory for %zu bytes of staging", engine->host_bytes);
+    if (engine->pipeline) return pipeline_bind(engine);
+    bind_serial(engine);
     return cache_bind(engine);
 }
 
 hff_status engine_init(struct engine *engine, uint64_t seed)
 {
+    TRY(engine_drain(engine));
     for (int i = 0; i < engine->stages; i++) TRY(program_init(engine->stage[i].program, engine->stream, seed, i + 1));
     return HFF_OK;
 }

@@ -8,8 +8,10 @@
 void engine_rewrite(const struct engine *engine, const struct config_node *root, struct stage_run *run,
                     struct graph *graph);
 
-/* After a latched step of a stage: repeats it op by op and returns the error that names the op. */
-hff_status engine_name_bad_op(struct engine *engine, const struct batch *batch, int stage);
+/* After a latched step (bad_op.c): runs step `repeated` of a stage op by op with a program whose input is in memory, and
+ * returns the error that names the op; HFF_OK when all numbers are finite, and what to say then. */
+hff_status bad_op_find(struct engine *engine, int stage, struct program *program, int64_t step, int64_t repeated);
+hff_status bad_op_none(const struct engine *engine, int stage, int64_t step, int64_t repeated);
 
 /* Where stages learn in turn: whose turn the next step is (sequence.c). */
 int sequence_turn(const struct engine *engine);
@@ -23,5 +25,64 @@ void cache_free(struct engine *engine);
 hff_status cache_get(struct engine *engine, int stage, const struct batch *batch, int part, int *known);
 /* Keeps what now is a stage's input. */
 hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch, int part);
+
+/* ---- lanes.c: which stages share a lane, and the memory that lanes take ---- */
+
+enum { RING_SLOTS = 2 }; /* activations between two lanes */
+
+/* Fills engine->lane as engine.pipeline says; pipelined: whether steps are to be in flight. The stages are built. */
+hff_status lanes_choose(struct engine *engine, const struct engine_options *options, int *pipelined);
+/* Steps whose labels and hyper values are in memory: even, so that a step's slot says which slot of every ring is its
+ * own, and more than lanes, so that the first lane need not wait for the last. */
+int lanes_steps(int lanes);
+/* Fills engine->bytes for steps in lanes. */
+void lanes_size(struct engine *engine);
+/* The parts of the arenas that a stage has in a step whose slot is that; engine->memory is allocated. */
+void lanes_base(const struct engine *engine, int stage, int slot, unsigned char *base[ARENAS]);
+
+/* ---- pipeline.c: lanes at work ---- */
+
+/* Streams, events and twins; before this the engine's backend becomes one whose streams can have work in flight. */
+hff_status pipeline_open(struct engine *engine);
+/* Ends streams and what is in flight, before programs and memory are freed; engine->pipeline itself and its backend end
+ * after them. */
+void pipeline_close(struct engine *engine);
+hff_status pipeline_bind(struct engine *engine);
+hff_status pipeline_step(struct engine *engine, const struct batch *batch);
+hff_status pipeline_drain(struct engine *engine);
+/* Lanes' tracks; spans are recorded when their step is known to be done. */
+void pipeline_trace(struct engine *engine);
+
+/* A lane's training on one batch: what is enqueued, or captured once and replayed. */
+struct runner {
+    struct stream *stream;
+    struct event **begun, **done; /* (slots): its step of that slot */
+    struct capture **capture;     /* (slots); NULL before */
+    struct track *track;          /* NULL: none */
+};
+
+struct pipeline {
+    struct backend *queue; /* to close; NULL: the engine's backend is asynchronous itself */
+    int slots;             /* lanes_steps */
+    struct stream *feed;   /* the host's batches */
+    struct event **fed;    /* (slots): the batch has arrived */
+    struct runner *runner; /* (lanes) */
+    struct program **twin; /* (slots, stages); of slot 0 the stage's program itself */
+    struct event **mark;   /* (slots, stages, SECTIONS, 2): where a section begins and ends; NULL: not timed */
+    int64_t *step;         /* (slots): in flight there, and not yet in the stages' seconds and the timeline; 0: none */
+    int warm, captured;    /* a step has been enqueued op by op; steps are replayed now */
+    unsigned char *host;   /* labels, weights, tick and hyper values of a batch */
+    double (*norm)[NORMS]; /* (stages) */
+};
+
+/* Waits for all streams; the first error of any. */
+hff_status pipeline_wait(struct engine *engine);
+
+/* ---- marks.c: times of what streams did ---- */
+
+/* Adds the times of a slot's step, which is done, to the stages' seconds and the timeline. */
+hff_status marks_collect(struct engine *engine, int slot);
+/* Enqueues a mark. */
+hff_status marks_put(struct engine *engine, int slot, int stage, enum section section, int end, struct stream *stream);
 
 #endif

@@ -44,6 +44,8 @@ static hff_status run_section(struct engine *engine, int stage, enum section sec
     struct stage_run *run = &engine->stage[stage];
     double start = clock_seconds();
     hff_status status = program_run(run->program, section, engine->stream);
+    if (status == HFF_OK && run->track && engine->backend->api->asynchronous)
+        status = engine->backend->api->stream_wait(engine->stream); /* the timeline shows the work, not its enqueuing */
     double end = clock_seconds();
     run->seconds[section] += end - start;
     trace_span(run->track, section_name(section), section == SECTION_EVAL || section == SECTION_FROZEN ? NULL : "step",
@@ -58,21 +60,7 @@ static hff_status learn_stage(struct engine *engine, int stage)
     return HFF_OK;
 }
 
-static hff_status update_stage(struct engine *engine, const struct batch *batch, int stage)
-{
-    struct stage_run *run = &engine->stage[stage];
-    const struct backend_api *api = engine->backend->api;
-    double hyper[HYPERS], norm[NORMS];
-    schedule_hyper(&run->schedule, run->step + 1, hyper);
-    TRY(api->copy_in(engine->stream, program_address(run->program, run->hyper), hyper, sizeof hyper));
-    TRY(run_section(engine, stage, SECTION_UPDATE));
-    TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
-    TRY(api->stream_wait(engine->stream));
-    if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, batch, stage);
-    run->step++;
-    return HFF_OK;
-}
-
+/* Where steps are in flight, an op's span would be that of its enqueuing. */
 void engine_trace(struct engine *engine, struct trace *trace)
 {
     engine->trace = trace;
@@ -80,8 +68,10 @@ void engine_trace(struct engine *engine, struct trace *trace)
         struct stage_run *run = &engine->stage[i];
         char name[96];
         snprintf(name, sizeof name, "stage %d (%s)", i + 1, run->stage->name);
-        run->track = run->program->track = trace_track(trace, "stages", name);
+        run->track = trace_track(trace, "stages", name);
+        if (!engine->pipeline) run->program->track = run->track;
     }
+    if (engine->pipeline) pipeline_trace(engine);
 }
 
 /* What a stage receives of a part of the batch: from those before it as they are, or as it was kept. */
@@ -112,9 +102,54 @@ static hff_status begin_part(struct engine *engine, const struct batch *batch, i
     return HFF_OK;
 }
 
+/* A part of the batch up to what a stage receives. */
+static hff_status reach(struct engine *engine, const struct batch *batch, int part, int stage)
+{
+    int end = engine->sequential ? stage + 1 : engine->stages;
+    TRY(begin_part(engine, batch, part, engine_steps(engine) + 1, end));
+    if (engine->sequential) return run_frozen(engine, stage, batch, part);
+    for (int i = 0; i < stage; i++) TRY(run_section(engine, i, SECTION_FORWARD));
+    return HFF_OK;
+}
+
+/* The last part of the batch is still where the stage received it. Others come in again, through the stages before it,
+ * which have made this step already: near enough to name an op. */
+static hff_status name_bad_op(struct engine *engine, const struct batch *batch, int stage)
+{
+    struct stage_run *run = &engine->stage[stage];
+    int64_t step = run->step + 1;
+    TRY(clear_gradients(engine));
+    for (int part = 0; part < engine->parts; part++) {
+        if (engine->parts > 1) TRY(reach(engine, batch, part, stage));
+        TRY(bad_op_find(engine, stage, run->program, step, step));
+    }
+    return bad_op_none(engine, stage, step, step);
+}
+
+static hff_status update_stage(struct engine *engine, const struct batch *batch, int stage)
+{
+    struct stage_run *run = &engine->stage[stage];
+    const struct backend_api *api = engine->backend->api;
+    double hyper[HYPERS], norm[NORMS];
+    schedule_hyper(&run->schedule, run->step + 1, hyper);
+    TRY(api->copy_in(engine->stream, program_address(run->program, run->hyper), hyper, sizeof hyper));
+    TRY(run_section(engine, stage, SECTION_UPDATE));
+    TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
+    TRY(api->stream_wait(engine->stream));
+    if (norm[NORM_LATCH] != 0) return name_bad_op(engine, batch, stage);
+    run->step++;
+    return HFF_OK;
+}
+
+hff_status engine_drain(struct engine *engine)
+{
+    return engine->pipeline ? pipeline_drain(engine) : HFF_OK;
+}
+
 /* With the last part each stage is updated as soon as its gradients are complete: the next one has what it received. */
 hff_status engine_step(struct engine *engine, const struct batch *batch)
 {
+    if (engine->pipeline) return pipeline_step(engine, batch);
     int first = engine->sequential ? sequence_turn(engine) : 0;
     int end = engine->sequential ? first + 1 : engine->stages;
     int64_t step = engine_steps(engine) + 1;
@@ -182,6 +217,7 @@ static hff_status evaluate_part(struct engine *engine, const struct batch *batch
 hff_status engine_evaluate_features(struct engine *engine, const struct batch *batch, float *scores,
                                     float *const *features)
 {
+    TRY(engine_drain(engine));
     for (int part = 0; part < engine->parts; part++) TRY(evaluate_part(engine, batch, part, scores, features));
     return HFF_OK;
 }
@@ -189,52 +225,4 @@ hff_status engine_evaluate_features(struct engine *engine, const struct batch *b
 hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores)
 {
     return engine_evaluate_features(engine, batch, scores, NULL);
-}
-
-/* HFF_OK: none of the stage's ops up to its gradients gives numbers that are not finite. */
-static hff_status find_bad_op(struct engine *engine, int stage)
-{
-    const struct stage_run *run = &engine->stage[stage];
-    const struct program *program = run->program;
-    for (int s = SECTION_FORWARD; s <= SECTION_BACKWARD; s++)
-        for (int i = 0; i < program->count[s]; i++) {
-            const struct instr *instr = &program->section[s][i];
-            TRY(engine->backend->api->op_run(instr->op, engine->stream, instr->address, program->base[ARENA_WORK]));
-            const char *bad = program_bad_output(program, instr, engine->stream, engine->host);
-            if (bad)
-                return fail(
-                    HFF_E_NUMBERS,
-                    "stage %d (%s), step %lld: op %s (%s, instruction %d) gave numbers that are not finite in %s; "
-                    "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
-                    stage + 1, run->stage->name, (long long)run->step + 1, op_table[instr->op->desc.kind].name,
-                    section_name((enum section)s), i + 1, bad);
-        }
-    return HFF_OK;
-}
-
-/* A part of the batch up to what a stage receives. */
-static hff_status reach(struct engine *engine, const struct batch *batch, int part, int stage)
-{
-    int end = engine->sequential ? stage + 1 : engine->stages;
-    TRY(begin_part(engine, batch, part, engine_steps(engine) + 1, end));
-    if (engine->sequential) return run_frozen(engine, stage, batch, part);
-    for (int i = 0; i < stage; i++) TRY(run_section(engine, i, SECTION_FORWARD));
-    return HFF_OK;
-}
-
-/* The last part of the batch is still where the stage received it. Others come in again, through the stages before it,
- * which have made this step already: near enough to name an op. */
-hff_status engine_name_bad_op(struct engine *engine, const struct batch *batch, int stage)
-{
-    const struct stage_run *run = &engine->stage[stage];
-    TRY(clear_gradients(engine));
-    for (int part = 0; part < engine->parts; part++) {
-        if (engine->parts > 1) TRY(reach(engine, batch, part, stage));
-        TRY(find_bad_op(engine, stage));
-    }
-    return fail(
-        HFF_E_NUMBERS,
-        "stage %d (%s), step %lld: the gradient's norm is not finite (its numbers are, so their squares overflow); "
-        "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
-        stage + 1, run->stage->name, (long long)run->step + 1);
 }

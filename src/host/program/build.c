@@ -7,7 +7,7 @@
 const char *arena_name(enum arena_kind arena)
 {
     static const char *const names[ARENAS] = {"parameters", "moments", "statistics", "gradients", "activations",
-                                              "workspace",  "input",   "output",     "batch"};
+                                              "workspace",  "input",   "output",     "batch",     "step"};
     return names[arena];
 }
 
@@ -34,7 +34,7 @@ static enum arena_kind arena_of(enum role role)
         [ROLE_INPUT] = ARENA_INPUT, [ROLE_OUTPUT] = ARENA_OUTPUT, [ROLE_BATCH] = ARENA_BATCH,
         [ROLE_ACT] = ARENA_ACT,     [ROLE_PARAM] = ARENA_PARAM,   [ROLE_STATE] = ARENA_PARAM,
         [ROLE_GRAD] = ARENA_GRAD,   [ROLE_MOMENT] = ARENA_MOMENT, [ROLE_STAT] = ARENA_STAT,
-        [ROLE_HYPER] = ARENA_STAT,  [ROLE_HELD] = ARENA_STAT,
+        [ROLE_HYPER] = ARENA_STEP,  [ROLE_HELD] = ARENA_STAT,
     };
     return arenas[role];
 }
@@ -172,11 +172,38 @@ void program_free(struct program *program)
 {
     if (!program) return;
     for (int s = 0; s < SECTIONS; s++) {
-        for (int i = 0; i < program->count[s]; i++) program->backend->api->op_destroy(program->section[s][i].op);
+        for (int i = 0; !program->twin && i < program->count[s]; i++)
+            program->backend->api->op_destroy(program->section[s][i].op);
         free(program->section[s]);
+    }
+    if (program->twin) {
+        free(program);
+        return;
     }
     free(program->slot);
     graph_free(&program->graph);
     arena_free(&program->arena);
     free(program);
+}
+
+hff_status program_twin(struct program **out, const struct program *of)
+{
+    struct program *twin = calloc(1, sizeof *twin);
+    *out = NULL;
+    if (!twin) return fail(HFF_E_MEMORY, "no memory for a program");
+    *twin = *of;
+    twin->twin = 1;
+    twin->track = NULL;
+    memset(twin->section, 0, sizeof twin->section);
+    for (int s = 0; s < SECTIONS; s++) {
+        if (of->count[s] == 0) continue;
+        twin->section[s] = malloc((size_t)of->count[s] * sizeof *twin->section[s]);
+        if (!twin->section[s]) {
+            program_free(twin);
+            return fail(HFF_E_MEMORY, "no memory for a program's instructions");
+        }
+        memcpy(twin->section[s], of->section[s], (size_t)of->count[s] * sizeof *twin->section[s]);
+    }
+    *out = twin;
+    return HFF_OK;
 }

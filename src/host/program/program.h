@@ -13,18 +13,19 @@
 
 #include <stdio.h>
 
-/* Where a slot's memory lies. Of a serial engine's arenas, PARAM, MOMENT and STAT are sums over stages, the others
+/* Where a slot's memory lies. Of a serial engine's arenas, PARAM, MOMENT, STAT and STEP are sums over stages, the others
  * the largest stage's. */
 enum arena_kind {
     ARENA_PARAM,  /* parameters by group, then frozen ones and running statistics */
     ARENA_MOMENT, /* the optimizer's */
-    ARENA_STAT,   /* metrics, norms, hyper values, scores of an evaluation, what is held from section to section */
+    ARENA_STAT,   /* metrics, norms, scores of an evaluation, what is held from section to section */
     ARENA_GRAD,   /* gradients by group, in the order of ARENA_PARAM */
     ARENA_ACT,    /* activations, by lifetime */
     ARENA_WORK,   /* scratch of one op at a time */
     ARENA_INPUT,  /* what the stage receives */
     ARENA_OUTPUT, /* what it passes on */
-    ARENA_BATCH,  /* labels and weights */
+    ARENA_BATCH,  /* labels, weights and tick: the same for all stages */
+    ARENA_STEP,   /* hyper values: set by the host for a step, but a stage's own */
     ARENAS,
 };
 const char *arena_name(enum arena_kind arena);
@@ -55,12 +56,17 @@ struct program {
     size_t bytes[ARENAS];
     unsigned char *base[ARENAS];
     struct track *track; /* where its ops' spans go; NULL: nowhere */
+    int twin;            /* made by program_twin: all but the sections is the other's */
     struct arena arena;
 };
 
 /* Takes graph over (also on failure). HFF_E_CONFIG with the node when the backend cannot do an op. */
 hff_status program_build(struct program **out, struct graph *graph, struct backend *backend, int slices);
 void program_free(struct program *program);
+
+/* The same ops with arguments that can be bound elsewhere, for a stage that works on several batches in turn: of a stage's
+ * twins only one runs at a time. Must be freed before of. */
+hff_status program_twin(struct program **out, const struct program *of);
 
 /* base: the start of this program's part of each arena, 64-byte aligned. */
 void program_bind(struct program *program, unsigned char *const base[ARENAS]);
@@ -88,9 +94,10 @@ hff_status program_init(struct program *program, struct stream *stream, uint64_t
 void program_print(const struct program *program, FILE *out);
 
 /* "conv.y" of the first slot with a number that is not finite among an instruction's outputs; NULL when there is
- * none. The stream must be idle. scratch: at least the largest slot's bytes. */
-const char *program_bad_output(const struct program *program, const struct instr *instr, struct stream *stream,
-                               void *scratch);
+ * none. changed: also among what it changes, which may be so from before (metrics, running statistics). The stream must be
+ * idle. scratch: at least the largest slot's bytes. */
+const char *program_bad_output(const struct program *program, const struct instr *instr, int changed,
+                               struct stream *stream, void *scratch);
 size_t program_largest_slot(const struct program *program);
 
 #endif

@@ -134,12 +134,13 @@ static int all_finite(const void *data, enum dtype dtype, size_t bytes)
     return 1;
 }
 
-const char *program_bad_output(const struct program *program, const struct instr *instr, struct stream *stream,
-                               void *scratch)
+const char *program_bad_output(const struct program *program, const struct instr *instr, int changed,
+                               struct stream *stream, void *scratch)
 {
     const struct op_info *info = &op_table[instr->op->desc.kind];
     for (int a = 0; a < info->args; a++) {
         if (instr->arg[a] < 0 || !(info->arg[a].access & ARG_OUT)) continue;
+        if (!changed && (info->arg[a].access & ARG_IN)) continue;
         const struct slot *slot = &program->slot[instr->arg[a]];
         const struct backend_api *api = program->backend->api;
         if (api->copy_out(stream, scratch, instr->address[a], slot->bytes) != HFF_OK) continue;

@@ -112,10 +112,19 @@ void folder_release(struct folder *folder)
 }
 
 /* Keys that a resume may change. */
-static const char *const changeable[][2] = {
-    {"run", "name"},     {"run", "out"},         {"run", "threads"}, {"run", "log_every"}, {"run", "checkpoint_every"},
-    {"run", "keep"},     {"run", "time_limit"},  {"run", "epochs"},  {"run", "until"},     {"data", "workers"},
-    {"engine", "cache"}, {"engine", "recompute"}};
+static const char *const changeable[][2] = {{"run", "name"},
+                                            {"run", "out"},
+                                            {"run", "threads"},
+                                            {"run", "log_every"},
+                                            {"run", "checkpoint_every"},
+                                            {"run", "keep"},
+                                            {"run", "time_limit"},
+                                            {"run", "epochs"},
+                                            {"run", "until"},
+                                            {"data", "workers"},
+                                            {"engine", "cache"},
+                                            {"engine", "recompute"},
+                                            {"engine", "pipeline"}};
 
 /* The dotted path of the first difference into out; 0 when equal. */
 static int first_difference(const json_t *a, const json_t *b, char *out, size_t size)
@@ -165,8 +174,7 @@ hff_status folder_check_config(const struct folder *folder, const struct setup *
         if (first_difference(a, b, where, sizeof where))
             status = fail(HFF_E_CONFIG,
                           "%s differs from the run that is to be resumed (%s); only epochs, until, time_limit, "
-                          "threads, workers, cache, "
-                          "logging and checkpoint intervals may change",
+                          "threads, workers, lanes, cache, logging and checkpoint intervals may change",
                           where, path);
         else if (setup->engine->sequential && epochs != setup->run.epochs)
             status = config_fail(config_at(config_root(setup->config), "run.epochs"),

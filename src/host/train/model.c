@@ -12,7 +12,7 @@
  * files. */
 static const char *const free_keys[][2] = {
     {"run", "name"}, {"run", "out"},        {"run", "threads"},  {"run", "log_every"}, {"run", "checkpoint_every"},
-    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}, {"engine", "cache"}};
+    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}, {"engine", "cache"},  {"engine", "pipeline"}};
 
 static json_t *config_that_matters(const struct config *config)
 {
@@ -98,7 +98,7 @@ hff_status model_write(const struct setup *setup, const struct rules *rules, con
     const char *keys[KEYS] = {"format", "config", "classes", "input", "predict", "data", "trained"};
     char *texts[KEYS] = {strdup("hff-model-1")};
     for (int i = 1; i < KEYS; i++) {
-        texts[i] = json_text(values[i], 0);
+        texts[i] = json_text_sorted(values[i]); /* a config's order and a --set must not show */
         json_decref(values[i]);
     }
     hff_status status = write_tensors(setup->engine, 0, path, keys, (const char *const *)texts, count);

@@ -166,10 +166,40 @@ static double step_flops(const struct stage_run *run)
            run->flops[SECTION_UPDATE] + run->flops[SECTION_PREVIEW];
 }
 
+/* What each lane computes and what memory it has of its own. */
+static void print_lanes(const struct engine *engine, struct arena *arena, FILE *out, const struct console *console)
+{
+    enum { COLUMNS = 9 };
+    static const enum arena_kind shown[] = {ARENA_ACT, ARENA_GRAD, ARENA_WORK, ARENA_INPUT, ARENA_OUTPUT};
+    const char **cells = ARENA_NEW(arena, const char *, (engine->lanes + 1) * COLUMNS), **row = cells;
+    const char *header[COLUMNS] = {"lane", "stages", "MFLOP", "%", "acts", "grads", "workspace", "ring", "between"};
+    double total = 0;
+    memcpy(row, header, sizeof header);
+    for (int k = 0; k < engine->lanes; k++) total += engine->lane[k].flops;
+    for (int k = 0; k < engine->lanes; k++) {
+        const struct lane *lane = &engine->lane[k];
+        row += COLUMNS;
+        row[0] = arena_printf(arena, "%d", k + 1);
+        row[1] = lane->stages == 1 ? arena_printf(arena, "%d", lane->first + 1)
+                                   : arena_printf(arena, "%d-%d", lane->first + 1, lane->first + lane->stages);
+        row[2] = arena_printf(arena, "%.2f", lane->flops / engine->micro * 1e-6);
+        row[3] = arena_printf(arena, "%.1f", total > 0 ? 100 * lane->flops / total : 0);
+        for (int a = 0; a < 5; a++)
+            row[4 + a] = arena_printf(arena, "%sB", quantity(arena, (double)lane->bytes[shown[a]]));
+    }
+    fputc('\n', out);
+    table_print(out, cells, engine->lanes + 1, COLUMNS, terminal_width(out), terminal_color(out, console->color));
+    fputs(
+        "\nA lane's stages run one after the other, lanes side by side on batches that follow each other. ring: where\n"
+        "batches arrive; between: what its stages pass on to each other.\n",
+        out);
+}
+
 /* What is in memory together, and of how much of a batch. */
 static void print_residence(const struct engine *engine, FILE *out)
 {
-    fprintf(out, "One stage's activations%s are in memory at a time.\n", engine->parts > 1 ? "" : " and gradients");
+    fprintf(out, "One stage's activations%s are in memory at a time%s.\n", engine->parts > 1 ? "" : " and gradients",
+            engine->pipeline ? " in each lane" : "");
     if (engine->parts > 1)
         fprintf(out,
                 "They are those of %d of a step's %d samples (run.micro_batch); all stages' gradients are summed up.\n",
@@ -220,6 +250,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
     if (engine->sequential)
         fputs("A step trains one stage and runs those before it, frozen; the sum of MFLOP is the mean of all steps'.\n",
               out);
+    if (engine->pipeline) print_lanes(engine, &arena, out, console);
     fputs("All memory, planned before the run:\n", out);
     for (int a = 0; a < ARENAS; a++)
         if (engine->bytes[a])
@@ -232,6 +263,25 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
     fprintf(out, "each image: %sFLOP to train, %sFLOP to predict\n", quantity(&arena, engine_flops(engine, 1)),
             quantity(&arena, engine_flops(engine, 0)));
     arena_free(&arena);
+}
+
+static json_t *lanes_json(const struct engine *engine)
+{
+    json_t *lanes = json_array();
+    for (int k = 0; engine->pipeline && k < engine->lanes; k++) {
+        const struct lane *lane = &engine->lane[k];
+        json_t *item = json_object(), *bytes = json_object();
+        json_object_set_new(item, "lane", json_integer(k + 1));
+        json_object_set_new(item, "first_stage", json_integer(lane->first + 1));
+        json_object_set_new(item, "stages", json_integer(lane->stages));
+        json_object_set_new(item, "step_flops_per_image", json_real(lane->flops / engine->micro));
+        for (int a = 0; a < ARENAS; a++)
+            if (lane->bytes[a])
+                json_object_set_new(bytes, arena_name((enum arena_kind)a), json_integer((json_int_t)lane->bytes[a]));
+        json_object_set_new(item, "bytes", bytes);
+        json_array_append_new(lanes, item);
+    }
+    return lanes;
 }
 
 void plan_json(const struct setup *setup, json_t *out)
@@ -267,5 +317,6 @@ void plan_json(const struct setup *setup, json_t *out)
     json_object_set_new(memory, "loader", json_integer((json_int_t)setup_loader_bytes(setup)));
     json_object_set_new(memory, "evaluation", json_integer((json_int_t)setup_evaluation_bytes(setup)));
     json_object_set_new(out, "memory", memory);
+    json_object_set_new(out, "lanes", lanes_json(engine));
     json_object_set_new(out, "stages", stages);
 }

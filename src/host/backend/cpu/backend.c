@@ -2,6 +2,7 @@
  * ended when op_run returns. */
 #include "cpu.h"
 
+#include "../synchronous.h"
 #include "dnnl.h"
 
 #include <stdint.h>
@@ -13,7 +14,8 @@
 enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
 
 struct stream {
-    struct backend *backend;
+    struct team *team; /* of its ops */
+    struct team *own;  /* the same where the stream has a part of the threads, to close */
 };
 
 static hff_status cpu_available(void)
@@ -131,22 +133,38 @@ static size_t cpu_op_workspace(const struct op *op)
 
 static hff_status cpu_op_run(struct op *base, struct stream *stream, void *const *args, void *workspace)
 {
-    (void)stream;
     struct cpu_op *op = (struct cpu_op *)base;
     dnnl_single_thread(); /* the caller, who works as thread 0, need not be the one who opened the team */
-    return op->run(op, ((struct cpu_backend *)base->backend)->team, args, workspace);
+    return op->run(op, stream->team, args, workspace);
 }
 
 static hff_status cpu_stream_create(struct backend *backend, struct stream **out)
 {
-    *out = malloc(sizeof **out);
+    *out = calloc(1, sizeof **out);
     if (!*out) return fail(HFF_E_MEMORY, "no memory for a stream");
-    (*out)->backend = backend;
+    (*out)->team = ((struct cpu_backend *)backend)->team;
+    return HFF_OK;
+}
+
+/* A team beside the backend's, which sleeps meanwhile; at least one thread (the caller's own) also where there are more
+ * parts than threads. Ops are planned for the backend's number of threads, which is at least this one's. */
+static hff_status cpu_stream_create_part(struct backend *backend, int part, int parts, struct stream **out)
+{
+    int threads = backend->threads * (part + 1) / parts - backend->threads * part / parts;
+    TRY(cpu_stream_create(backend, out));
+    hff_status status = team_open(&(*out)->own, threads > 0 ? threads : 1, dnnl_single_thread);
+    if (status != HFF_OK) {
+        free(*out);
+        *out = NULL;
+        return status;
+    }
+    (*out)->team = (*out)->own;
     return HFF_OK;
 }
 
 static void cpu_stream_destroy(struct stream *stream)
 {
+    if (stream) team_close(stream->own);
     free(stream);
 }
 
@@ -186,9 +204,14 @@ const struct backend_api backend_cpu = {
     .op_workspace = cpu_op_workspace,
     .op_run = cpu_op_run,
     .stream_create = cpu_stream_create,
+    .stream_create_part = cpu_stream_create_part,
     .stream_destroy = cpu_stream_destroy,
     .stream_wait = cpu_stream_wait,
     .copy_in = cpu_copy,
     .copy_out = cpu_copy,
     .clear = cpu_clear,
+    .event_create = synchronous_event_create,
+    .event_destroy = synchronous_event_destroy,
+    .event_record = synchronous_event_record,
+    .stream_wait_event = synchronous_stream_wait_event,
 };

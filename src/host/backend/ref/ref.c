@@ -2,6 +2,7 @@
 #include "ref.h"
 
 #include "../backend.h"
+#include "../synchronous.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -181,4 +182,8 @@ const struct backend_api backend_ref = {
     .copy_in = ref_copy,
     .copy_out = ref_copy,
     .clear = ref_clear,
+    .event_create = synchronous_event_create,
+    .event_destroy = synchronous_event_destroy,
+    .event_record = synchronous_event_record,
+    .stream_wait_event = synchronous_stream_wait_event,
 };

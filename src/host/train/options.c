@@ -11,9 +11,11 @@ static const struct config_row run_rows[] = {
     {"run.seed", CONFIG_INT, "1", 0, 9007199254740992.0, NULL, "", "every random number follows from it"},
     {"run.epochs", CONFIG_REAL, "10", 0, 1000000, NULL, "epochs", "length of the run; may be fractional"},
     {"run.batch", CONFIG_INT, "128", 1, 1 << 20, NULL, "samples", "samples of a step, over all slices and ranks"},
-    {"run.backend", CONFIG_CHOICE, "auto", 0, 0, "auto|cpu|ref", "", "what computes; auto: the quickest that is there"},
-    {"run.dtype", CONFIG_CHOICE, "f32", 0, 0, "f32|bf16", "",
-     "element type of activations; bf16: faster on processors with AVX512-BF16 or AMX, parameters and sums stay f32"},
+    {"run.backend", CONFIG_CHOICE, "auto", 0, 0, "auto|cuda|cpu|ref", "",
+     "what computes; auto: a GPU where there is one, else the processor"},
+    {"run.dtype", CONFIG_CHOICE, "f32", 0, 0, "f32|tf32|bf16", "",
+     "element type of activations; bf16: faster on GPUs and processors with AVX512-BF16 or AMX, parameters and sums "
+     "stay f32; tf32 (GPUs only): f32, but products round what they multiply to 10 bits"},
     {"run.threads", CONFIG_INT, "0", 0, 4096, NULL, "threads",
      "compute threads, 0: all processors; never changes a result"},
     {"run.slices", CONFIG_INT, "4", 1, 4096, NULL, "",
@@ -48,7 +50,11 @@ hff_status setup_options(struct setup *setup)
     run->name = config_text(root, "run.name");
     run->out = config_text(root, "run.out");
     run->backend = config_text(root, "run.backend");
-    run->act = strcmp(config_text(root, "run.dtype"), "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
+    const char *dtype = config_text(root, "run.dtype");
+    run->act = strcmp(dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
+    run->precision = strcmp(dtype, "bf16") == 0   ? PRECISION_BF16
+                     : strcmp(dtype, "tf32") == 0 ? PRECISION_TF32
+                                                  : PRECISION_F32;
     run->seed = (uint64_t)config_int(root, "run.seed");
     run->epochs = config_real(root, "run.epochs");
     run->checkpoint_every = config_real(root, "run.checkpoint_every");

@@ -7,7 +7,8 @@
 /* The run.* keys. */
 struct run_options {
     const char *name, *out, *backend;
-    enum dtype act; /* run.dtype */
+    enum dtype act;           /* run.dtype */
+    enum precision precision; /* likewise */
     uint64_t seed;
     double epochs, checkpoint_every, time_limit, until_accuracy;
     int batch, micro, threads, slices, log_every, keep, final_best;

@@ -1,7 +1,7 @@
 # Finds what the cuda backend is built of: nvcc, and the libraries of the CUDA runtime, cuBLASLt and cuDNN, in the toolkit, in
 # system folders, below CUDA_HOME or CUDNN_ROOT, and in Python's nvidia-* packages (where only libcudnn.so.9 and the like are).
 # Sets HFF_CUDA_FOUND, HFF_CUDA_INCLUDES and HFF_CUDA_LIBRARIES.
-set(HFF_CUDA auto CACHE STRING "The cuda backend: auto (where nvcc, cuDNN and cuBLAS are found), on, off")
+set(HFF_CUDA off CACHE STRING "The cuda backend: off (it has not run on a GPU yet), auto (where nvcc, cuDNN and cuBLAS are found), on")
 set_property(CACHE HFF_CUDA PROPERTY STRINGS auto on off)
 set(HFF_CUDA_ARCHITECTURES "80;90;100" CACHE STRING "Compute capabilities that device code is compiled for")
 set(HFF_CUDA_FOUND OFF)

@@ -59,7 +59,7 @@ struct kernel_norm_args {
     const void *x;
     const float *gamma, *beta;
     float *mean, *invstd;      /* (channels): norm writes, norm_back reads */
-    float *run_mean, *run_var; /* norm: in and out; norm_eval: in */
+    float *run_mean, *run_var; /* norm: in and out, or both NULL; norm_eval: in */
     void *y;                   /* norm, norm_eval */
     uint8_t *index;            /* with max pooling: (y's shape); norm writes (NULL: not wanted), norm_back reads */
     const void *dy;            /* norm_back */

@@ -100,6 +100,7 @@ template <typename T, int V> KERNEL(COLUMN_THREADS) statistics_kernel(struct col
             var = var < 0 ? 0 : var; /* not a number stays */
             a.mean[channel] = (float)mean;
             a.invstd[channel] = (float)(1 / sqrt(var + a.eps));
+            if (!a.run_mean) return;
             a.run_mean[channel] = (float)(a.run_mean[channel] + a.momentum * (mean - a.run_mean[channel]));
             a.run_var[channel] = (float)(a.run_var[channel] + a.momentum * (var * unbiased - a.run_var[channel]));
         });

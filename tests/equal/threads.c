@@ -50,6 +50,10 @@ static void rivals_in(const char *dtype)
     same_for_all_threads_with(SMALL_MLP, dtype, "objective={sim: {beta: 0.6}}");
     same_for_all_threads_with(SMALL_RESIDUAL, dtype, "net.partition=layer");
     same_for_all_threads_with(SMALL_CNN, dtype, "net={partition: whole, between: l2}");
+    same_for_all_threads_with(SMALL_CNN, dtype, "run.micro_batch=8");
+    same_for_all_threads_with(SMALL_FF_HARD, dtype, "run.micro_batch=4");
+    same_for_all_threads_with(SMALL_RESIDUAL "engine: {recompute: auto}\n", dtype,
+                              "net={partition: whole, between: l2}");
 }
 
 static void rivals(void **state)

@@ -104,6 +104,44 @@ static void never_the_true_label(void **state)
             }
 }
 
+enum { PARTS = 3, PART = 40 };
+static double whole_labels[2 * PARTS * PART];
+
+static void keep_labels(const struct op_desc *d, const struct op_values *in, const struct op_values *out)
+{
+    (void)d;
+    (void)in;
+    memcpy(whole_labels, out->arg[3], sizeof whole_labels);
+}
+
+static void expect_kept(const struct op_desc *d, const struct op_values *in, const struct op_values *out)
+{
+    assert_memory_equal(out->arg[3], whole_labels + 2 * (int)in->arg[1][TICK_SAMPLE],
+                        2 * (size_t)d->arg[0].dim[0] * sizeof(double));
+}
+
+/* A part of a batch draws what the whole would, since draws belong to the sample's number in the whole; the parts' draws
+ * differ. */
+static void parts_draw_as_the_whole(void **state)
+{
+    struct op_case whole = {.desc = desc_negatives(PARTS * PART, 10, 0, 0)};
+    struct op_case part = {.desc = desc_negatives(PART, 10, 0, 0)};
+    struct op_values in, some;
+    values_make(&whole, &in);
+    values_make(&part, &some);
+    memset(in.arg[0], 0, PARTS * PART * sizeof(double));
+    memset(some.arg[0], 0, PART * sizeof(double));
+    in.arg[1][TICK_SAMPLE] = 0;
+    look_at(*state, &whole, &in, keep_labels);
+    assert_memory_not_equal(whole_labels, whole_labels + 2 * PART, 2 * PART * sizeof(double));
+    for (int i = 0; i < PARTS; i++) {
+        some.arg[1][TICK_SAMPLE] = i * PART;
+        look_at(*state, &part, &some, expect_kept);
+    }
+    values_free(&in);
+    values_free(&some);
+}
+
 /* Scores that are no numbers draw evenly: a step that went wrong is caught elsewhere. */
 static void expect_any_wrong(const struct op_desc *d, const struct op_values *in, const struct op_values *out)
 {
@@ -316,10 +354,16 @@ static void refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(negatives),        cmocka_unit_test(never_the_true_label),
-                                       cmocka_unit_test(senseless_scores), cmocka_unit_test(overlay),
-                                       cmocka_unit_test(columns),          cmocka_unit_test(spread),
-                                       cmocka_unit_test(goodness),         cmocka_unit_test(goodness_eval),
-                                       cmocka_unit_test(readout),          cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(negatives),
+                                       cmocka_unit_test(never_the_true_label),
+                                       cmocka_unit_test(parts_draw_as_the_whole),
+                                       cmocka_unit_test(senseless_scores),
+                                       cmocka_unit_test(overlay),
+                                       cmocka_unit_test(columns),
+                                       cmocka_unit_test(spread),
+                                       cmocka_unit_test(goodness),
+                                       cmocka_unit_test(goodness_eval),
+                                       cmocka_unit_test(readout),
+                                       cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, harness_open, harness_close);
 }

@@ -46,6 +46,18 @@ static void norm(void **state)
     harness_finish(*state);
 }
 
+/* The same without running statistics. */
+static void norm_alone(void **state)
+{
+    for (int i = 0; i < SHAPES; i++) {
+        struct tensor x = tensor_plain(DTYPE_F32, shapes[i].rank, shapes[i].dim);
+        struct op_case c = {.desc = desc_norm(OP_NORM, shapes[i].slices, x, ACT_RELU)};
+        c.desc.arg[5] = c.desc.arg[6] = (struct tensor){0};
+        harness_check(*state, &c);
+    }
+    harness_finish(*state);
+}
+
 static void norm_eval(void **state)
 {
     check_norm(*state, OP_NORM_EVAL, 0);
@@ -92,7 +104,7 @@ static void add(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(norm), cmocka_unit_test(norm_eval), cmocka_unit_test(norm_back), cmocka_unit_test(act),
-        cmocka_unit_test(add),  cmocka_unit_test(unit),      cmocka_unit_test(unit_back)};
+        cmocka_unit_test(norm), cmocka_unit_test(norm_alone), cmocka_unit_test(norm_eval), cmocka_unit_test(norm_back),
+        cmocka_unit_test(act),  cmocka_unit_test(add),        cmocka_unit_test(unit),      cmocka_unit_test(unit_back)};
     return cmocka_run_group_tests(tests, harness_open, harness_close);
 }

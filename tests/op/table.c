@@ -107,6 +107,11 @@ static void checks(void **state)
     bad = good;
     bad.attr.conv.kernel = 5;
     refuse(bad, "kernel");
+    bad = desc_norm(OP_NORM, 1, f32_2(6, 5), ACT_NONE);
+    bad.arg[5] = (struct tensor){0};
+    refuse(bad, "argument run_mean is missing");
+    bad.arg[6] = (struct tensor){0};
+    assert_int_equal(op_check(&bad), HFF_OK);
     refuse(desc_pool(OP_POOL_BACK, f32_4(1, 1, 4, 4), POOL_MAX, 2, 2, 0), "argument index is missing");
     refuse(desc_hff(1, (struct hff_sizes){6, 5, 2, 7}, HFF_LOSS_PAIRWISE, 0, 0.1, 1, 0, 0), "smoothing");
     bad = desc_hff(1, (struct hff_sizes){6, 5, 2, 7}, HFF_LOSS_SOFTMAX, 0, 0, 1, 0, 1);

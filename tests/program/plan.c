@@ -15,7 +15,18 @@ static const char frozen[] =
     "net: {stages: [{conv: {channels: 16, stride: 2}}, {linear: {units: 1}}]}\n"
     "objective: {prototypes: {train: false}, head: {aux: 0, grid: 12}, loss: pairwise, margin: 0.2}\n"
     "optimizer: {kind: sgd, momentum: 0}\n";
-static const char *const texts[] = {SMALL_MLP, SMALL_CNN, heads, frozen};
+static const char again[] =
+    "run: {batch: 24, slices: 4, backend: cpu}\n"
+    "net: {partition: whole, stages: [{conv: {channels: 7, pool: {max: 2}}}, {basic_block: {channels: 6}, repeat: 3},\n"
+    "  {conv: {channels: 5, norm: none}}, {linear: {units: 9, norm: batch}}, {linear: {units: 9}}]}\n"
+    "engine: {recompute: auto}\n";
+static const char parts[] =
+    "run: {batch: 24, micro_batch: 6, slices: 3, backend: cpu}\n"
+    "net: {partition: block, stages: [{conv: {channels: 7, pool: {max: 2}}}, {basic_block: {channels: 6}},\n"
+    "  {linear: {units: 9, norm: batch}}, {linear: {units: 9}}]}\n"
+    "engine: {recompute: 2}\n"
+    "objective: {prototypes: {per_class: 2}, learn_scale: true}\n";
+static const char *const texts[] = {SMALL_MLP, SMALL_CNN, heads, frozen, again, parts};
 enum { TEXTS = sizeof texts / sizeof *texts };
 
 static int same_time(const struct slot *a, const struct slot *b)
@@ -97,16 +108,18 @@ static void add_arenas(const struct engine *engine, const enum arena_kind *kinds
     }
 }
 
-/* Parameters, moments and statistics of all stages stay; of the others only the largest stage's are there. */
+/* Parameters, moments and statistics of all stages stay, and gradients that parts of a batch add up in; of the others
+ * only the largest stage's are there. */
 static void one_stage_at_a_time(void **state)
 {
     (void)state;
-    static const enum arena_kind sums[] = {ARENA_PARAM, ARENA_MOMENT, ARENA_STAT};
-    static const enum arena_kind largest[] = {ARENA_GRAD, ARENA_ACT, ARENA_WORK};
+    static const enum arena_kind sums[] = {ARENA_PARAM, ARENA_MOMENT, ARENA_STAT, ARENA_GRAD};
+    static const enum arena_kind largest[] = {ARENA_ACT, ARENA_WORK, ARENA_GRAD};
     for (int t = 0; t < TEXTS; t++) {
         struct small_net *net = small_net_open(texts[t], NULL, 0, 1, DTYPE_F32, 3);
-        add_arenas(net->setup.engine, sums, 3, 1);
-        add_arenas(net->setup.engine, largest, 3, 0);
+        int adds = texts[t] == parts;
+        add_arenas(net->setup.engine, sums, 3 + adds, 1);
+        add_arenas(net->setup.engine, largest, 3 - adds, 0);
         size_t total = 0;
         for (int a = 0; a < ARENAS; a++) total += net->setup.engine->bytes[a];
         assert_int_equal(engine_planned_bytes(net->setup.engine), total);

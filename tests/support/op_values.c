@@ -72,7 +72,7 @@ static void fill_norm(const struct op_case *c, struct op_values *v)
         v->arg[2][i] = single(v->arg[2][i] / 4);
         v->arg[3][i] = single(v->arg[3][i] / 4);
     }
-    if (c->desc.kind == OP_NORM) fill_positive(v->arg[6], channels);
+    if (c->desc.kind == OP_NORM && v->arg[6]) fill_positive(v->arg[6], channels);
     if (c->desc.kind != OP_NORM) fill_positive(v->arg[4], channels); /* run_var or invstd */
     for (int64_t i = 0; c->desc.kind == OP_NORM && i < tensor_count(&c->desc.arg[0]); i++)
         v->arg[0][i] = single(v->arg[0][i] + (double)(i / area % channels % 8)); /* means that differ */
@@ -150,7 +150,8 @@ static void fill_ff(const struct op_case *c, struct op_values *v, struct rng *rn
         const char *name = op_table[d->kind].arg[a].name;
         int64_t n = tensor_count(&d->arg[a]);
         if (!v->arg[a] || !(op_table[d->kind].arg[a].access & ARG_IN)) continue;
-        if (strcmp(name, "tick") == 0) memcpy(v->arg[a], (double[TICKS]){17, (double)c->pass}, sizeof(double[TICKS]));
+        if (strcmp(name, "tick") == 0)
+            memcpy(v->arg[a], (double[TICKS]){17, (double)c->pass, 48}, sizeof(double[TICKS]));
         for (int64_t i = 0; i < n && d->arg[a].dtype == DTYPE_I32; i++) v->arg[a][i] = rng_below(rng, classes);
         for (int64_t i = 0; i < n && strcmp(name, "weight") == 0; i++) v->arg[a][i] = 1;
     }

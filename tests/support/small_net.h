@@ -98,6 +98,7 @@ static inline struct small_net *small_net_open(const char *text, const char *con
                                      .classes = 5,
                                      .batch = net->setup.run.batch,
                                      .slices = net->setup.run.slices,
+                                     .micro = net->setup.run.micro,
                                      .total_steps = 20,
                                      .epoch_steps = 4,
                                      .image = input,

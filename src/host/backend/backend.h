@@ -54,6 +54,7 @@ struct backend_api {
     hff_status (*stream_wait)(struct stream *stream);
     hff_status (*copy_in)(struct stream *stream, void *device, const void *host, size_t bytes);
     hff_status (*copy_out)(struct stream *stream, void *host, const void *device, size_t bytes);
+    hff_status (*clear)(struct stream *stream, void *device, size_t bytes); /* to zeros */
 };
 
 struct backend {

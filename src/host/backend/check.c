@@ -71,6 +71,14 @@ static hff_status check_window(const struct op_desc *desc, const struct sizes *s
     return HFF_OK;
 }
 
+/* Both running statistics or neither. */
+static hff_status check_norm(const struct op_desc *desc, const struct sizes *sizes)
+{
+    (void)sizes;
+    if (!desc->arg[5].rank == !desc->arg[6].rank) return HFF_OK;
+    return bad_arg(desc, desc->arg[5].rank ? 6 : 5, "is missing");
+}
+
 static hff_status check_conv(const struct op_desc *desc, const struct sizes *sizes)
 {
     char text[512];
@@ -188,6 +196,7 @@ static const attr_check attr_checks[OP_KINDS] = {
     [OP_CONV] = check_conv,
     [OP_CONV_DATA] = check_conv,
     [OP_CONV_WEIGHT] = check_conv,
+    [OP_NORM] = check_norm,
     [OP_POOL] = check_pool,
     [OP_POOL_BACK] = check_pool,
     [OP_HFF] = check_hff,

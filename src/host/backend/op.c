@@ -85,7 +85,7 @@ const struct op_info op_table[OP_KINDS] = {
         conv_weight_flops},
     [OP_NORM] = {"norm", 1, 8,
         {A("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", OUT, "C"), R("invstd", OUT, "C"),
-         R("run_mean", BOTH, "C"), R("run_var", BOTH, "C"), A("y", OUT, "BC*")}, NULL},
+         R("run_mean", BOTH | MAYBE, "C"), R("run_var", BOTH | MAYBE, "C"), A("y", OUT, "BC*")}, NULL},
     [OP_NORM_EVAL] = {"norm_eval", 0, 6,
         {A("x", IN, "BC*"), R("gamma", IN, "C"), R("beta", IN, "C"), R("run_mean", IN, "C"), R("run_var", IN, "C"),
          A("y", OUT, "BC*")}, NULL},

@@ -18,11 +18,11 @@
  * conv            x (B,I,H,W), w (O,I,k,k), bias? (O), y (B,O,H',W')        cross-correlation, zero padding
  * conv_data       dy, w, dx
  * conv_weight     x, dy, dw, dbias?                                         sliced
- * norm            x, gamma (C), beta (C), mean (C) out, invstd (C) out, run_mean (C), run_var (C), y
+ * norm            x, gamma (C), beta (C), mean (C) out, invstd (C) out, run_mean? (C), run_var? (C), y
  *                 y = act(gamma (x - mean) invstd + beta) over the batch, mean and biased variance per channel in
  *                 fp64, sliced (two passes, or chunks joined by Chan's formula in a fixed order);
  *                 run += momentum (batch - run), with the unbiased variance (the biased one where a channel has a
- *                 single value)
+ *                 single value); without run_mean and run_var (both or neither) nothing runs on
  * norm_eval       x, gamma, beta, run_mean, run_var, y                      the same with the running statistics
  * norm_back       x, gamma, beta, mean, invstd, dy, dx, dgamma, dbeta       through act too (its input is recomputed);
  *                                                                           dx may be dy's memory (in place); sliced
@@ -67,8 +67,9 @@
  * values of the row, plane behind the row into the first C values of one more plane, planes as C more planes of one
  * value each.
  * negatives       y (B) i32, tick (TICKS) i64, score? (B,C), labels (2 B) i32 out
- *                 labels[2 b] = y[b], labels[2 b + 1] a wrong class drawn by Philox from (attr.seed, step, b): each as
- *                 likely as the others, or, from step attr.from on where there are scores, in proportion to exp(score)
+ *                 labels[2 b] = y[b], labels[2 b + 1] a wrong class drawn by Philox from (attr.seed, tick[STEP],
+ *                 tick[SAMPLE] + b): each as likely as the others, or, from step attr.from on where there are scores,
+ *                 in proportion to exp(score)
  * overlay         x? (B,I), on (1), labels? (E) i32, tick? (TICKS) i64, y (E,...)
  *                 row e is sample e / R (R = E / B; without x: zeros, R = E) with class labels[e], or else
  *                 tick[PASS] R + e % R: that class's value is on, the others' on attr.rest; no class where it is beyond
@@ -157,7 +158,12 @@ enum { OP_ARGS = 12 };
 
 enum pool_kind { POOL_MAX, POOL_AVERAGE };
 /* What the engine sets before a step or a pass of an evaluation, in i64. */
-enum tick { TICK_STEP /* of training, from 1 */, TICK_PASS /* of an evaluation, from 0 */, TICKS = 2 };
+enum tick {
+    TICK_STEP,   /* of training, from 1 */
+    TICK_PASS,   /* of an evaluation, from 0 */
+    TICK_SAMPLE, /* number of the first row's sample in its step's or evaluation's batch: 0 where that is not cut */
+    TICKS
+};
 
 enum overlay { OVERLAY_PIXELS, OVERLAY_PLANE, OVERLAY_PLANES };
 enum hff_loss { HFF_LOSS_SOFTMAX, HFF_LOSS_PAIRWISE };

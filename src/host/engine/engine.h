@@ -2,15 +2,24 @@
  * and steps; nothing of files, epochs or objectives' names.
  *
  * Serial engine: stage after stage, so that one stage's activations, gradients and workspace are in memory at a
- * time; what a stage passes on lies in two buffers used in turn. */
+ * time; what a stage passes on lies in two buffers used in turn.
+ *
+ * Micro-batches: a batch may be taken in parts, each through all stages, whose gradients add up before one update of
+ * all stages. So between stages lies one part only, and a preview is that of the part; in return the gradients of all
+ * stages stay in memory until the last part. (All parts through one stage before the next would keep one stage's
+ * gradients, but the activations of the whole batch between stages, which is more for all but the widest of layers.)
+ * Parts are added in order, so neither threads nor slices change a bit. An evaluation takes a batch in parts too. */
 #ifndef HFF_ENGINE_H
 #define HFF_ENGINE_H
 
+#include "config/config.h"
 #include "data/data.h"
 #include "net/net.h"
 #include "objective/objective.h"
 #include "optim/optim.h"
 #include "program/program.h"
+
+extern const struct config_row engine_rows[];
 
 struct engine_options {
     struct config *config; /* the whole; "net" has become net already */
@@ -19,6 +28,7 @@ struct engine_options {
     enum dtype real; /* f32; f64 only with the reference backend */
     enum dtype act;  /* of activations: real, or bf16 beside f32 */
     int classes, batch, slices;
+    int micro;           /* samples of a part of the batch, which slices cut; divides batch. 0: the whole batch */
     int64_t total_steps; /* of the whole run, for schedules; 0 when it will only evaluate */
     int64_t epoch_steps; /* of one epoch, likewise */
     struct shape image;  /* of the host's images, (channels, height, width); rank 0: stage 1's input */
@@ -40,6 +50,7 @@ struct stage_run {
     const char *own, *other;         /* what these metrics are called */
     int input, y1, y2, weight, tick, hyper, norm, scores_eval, features_eval, metrics, metrics_eval, wins,
         prototypes;      /* values */
+    int segments;        /* of recomputation; 1: none */
     struct track *track; /* of the timeline; NULL: none */
     double seconds[SECTIONS];
     double flops[SECTIONS];
@@ -51,7 +62,8 @@ struct engine {
     struct stream *stream;
     enum dtype real;
     int classes, batch, slices, stages;
-    int64_t sample; /* elements of one input image */
+    int micro, parts; /* samples of a part of a batch, and how many there are of them: batch, 1 where it is not cut */
+    int64_t sample;   /* elements of one input image */
     struct stage_run *stage;
     struct trace *trace;           /* NULL: none */
     unsigned char *memory[ARENAS]; /* NULL before engine_bind; INPUT and OUTPUT: the two buffers between stages */

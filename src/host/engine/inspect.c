@@ -14,9 +14,7 @@ static hff_status get(struct engine *engine, int stage, int value, void *out, si
 
 static hff_status clear_value(struct engine *engine, int stage, int value, size_t bytes)
 {
-    memset(engine->host, 0, bytes);
-    void *device = program_address(engine->stage[stage].program, value);
-    TRY(engine->backend->api->copy_in(engine->stream, device, engine->host, bytes));
+    TRY(engine->backend->api->clear(engine->stream, program_address(engine->stage[stage].program, value), bytes));
     return engine->backend->api->stream_wait(engine->stream);
 }
 
@@ -53,7 +51,7 @@ hff_status engine_metrics(struct engine *engine, int stage, int evaluation, int 
                                   .grad_head = norm[NORM_HEAD],
                                   .winning = -1,
                                   .similarity = run->similarity ? sum[METRIC_SIMILARITY] / n : -1,
-                                  .slice = engine->batch / engine->slices};
+                                  .slice = engine->micro / engine->slices};
     if (!evaluation) TRY(winning(engine, stage, clear, &out->winning));
     return clear ? clear_value(engine, stage, value, sizeof sum) : HFF_OK;
 }
@@ -156,5 +154,5 @@ double engine_flops(const struct engine *engine, int training)
     for (int i = 0; i < engine->stages; i++)
         for (int s = 0; s < SECTIONS; s++)
             if ((s == SECTION_EVAL) == !training) total += engine->stage[i].flops[s];
-    return total / engine->batch;
+    return total / engine->micro;
 }

@@ -1,5 +1,5 @@
 /* From a net to bound stage programs. */
-#include "engine.h"
+#include "private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +16,16 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     struct stage_run *run = &engine->stage[index];
     const struct config_node *root = config_root(options->config);
     struct graph graph;
-    graph_init(&graph, options->real, options->act, options->batch);
+    graph_init(&graph, options->real, options->act, engine->micro);
     run->stage = stage;
     run->input = graph_value(&graph, ROLE_INPUT, shape_tensor(&graph, &stage->in), "input");
     if (index == 0) { /* the host's batch */
         graph.value[run->input].tensor.block = VALUE_KEEP_PLAIN;
         graph.value[run->input].tensor.dtype = options->real;
     }
-    run->y1 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y1");
-    run->y2 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, options->batch), "y2");
-    run->weight = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_F32, options->batch), "weight");
+    run->y1 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, engine->micro), "y1");
+    run->y2 = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I32, engine->micro), "y2");
+    run->weight = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_F32, engine->micro), "weight");
     run->tick = graph_value(&graph, ROLE_BATCH, tensor_make1(DTYPE_I64, TICKS), "tick");
     stage_params(&graph, stage);
     struct head head = {.graph = &graph,
@@ -41,7 +41,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
                         .body = stage,
                         .stages = engine->stages,
                         .root = root,
-                        .batch = options->batch,
+                        .batch = engine->micro,
                         .image = options->image,
                         .white = options->white,
                         .epoch_steps = options->epoch_steps,
@@ -70,14 +70,15 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     run->wins = head.wins;
     run->prototypes = head.prototypes;
     run->embedding = head.embedding;
-    run->rows = head.rows ? head.rows : options->batch;
-    run->rows_eval = head.rows_eval ? head.rows_eval : options->batch;
+    run->rows = head.rows ? head.rows : engine->micro;
+    run->rows_eval = head.rows_eval ? head.rows_eval : engine->micro;
     run->passes = head.passes ? head.passes : 1;
     run->sum_from = head.sum_from;
     run->own = head.own ? head.own : "cosine_own";
     run->other = head.other ? head.other : "cosine_other";
     run->similarity = head.similar.count > 0;
     run->per_class = head.prototypes < 0 ? 0 : (int)graph.value[head.prototypes].tensor.dim[1];
+    engine_rewrite(engine, root, run, &graph);
     for (int s = 0; s < SECTIONS; s++) run->flops[s] = graph_flops(&graph, (enum section)s);
     status = program_build(&run->program, &graph, options->backend, options->slices);
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d (%s)", stage->number, stage->name);
@@ -93,24 +94,32 @@ static hff_status check_rows(const struct engine *engine, int index)
     return fail(HFF_E_CONFIG,
                 "stage %d's objective %s takes its batches in another way than stage 1's %s (%lld rows of %d samples "
                 "to train, not %lld; %lld passes to predict, not %lld); use the same one in all stages",
-                index + 1, run->objective->name, first->objective->name, (long long)run->rows, engine->batch,
+                index + 1, run->objective->name, first->objective->name, (long long)run->rows, engine->micro,
                 (long long)first->rows, (long long)run->passes, (long long)first->passes);
 }
 
 /* A batch of activations stays far from overflow (a sample has at most 2^31 elements). */
-static hff_status check_sizes(const struct engine_options *options)
+static hff_status check_sizes(const struct engine *engine, const struct engine_options *options)
 {
+    int64_t batch = engine->micro;
     for (int i = 0; i < options->net->count; i++) {
         const struct stage *stage = &options->net->stage[i];
         int64_t largest = shape_count(&stage->in);
         for (int k = 0; k < stage->body.count; k++)
             if (shape_count(&stage->body.item[k].out) > largest) largest = shape_count(&stage->body.item[k].out);
-        if (largest * options->batch > (int64_t)1 << 40)
+        if (largest * batch > (int64_t)1 << 40)
             return fail(HFF_E_CONFIG,
-                        "stage %d: a batch of %d has %lld numbers; use a smaller run.batch or a smaller net", i + 1,
-                        options->batch, (long long)(largest * options->batch));
+                        "stage %d: a batch of %lld has %lld numbers; use a smaller run.batch or a smaller net", i + 1,
+                        (long long)batch, (long long)(largest * batch));
     }
     return HFF_OK;
+}
+
+/* Whether each stage has a place of its own in the arena, or all of them the same one. */
+static int is_own(const struct engine *engine, int arena)
+{
+    if (arena == ARENA_GRAD) return engine->parts > 1; /* sums over the parts of a batch */
+    return arena == ARENA_PARAM || arena == ARENA_MOMENT || arena == ARENA_STAT;
 }
 
 /* Sums and maxima of the stages' arenas; the two buffers between stages take the outputs in turn. */
@@ -118,10 +127,10 @@ static void size_arenas(struct engine *engine)
 {
     for (int i = 0; i < engine->stages; i++) {
         const size_t *bytes = engine->stage[i].program->bytes;
-        static const enum arena_kind sums[] = {ARENA_PARAM, ARENA_MOMENT, ARENA_STAT},
-                                     maxima[] = {ARENA_GRAD, ARENA_ACT, ARENA_WORK, ARENA_BATCH};
-        for (int a = 0; a < 3; a++) engine->bytes[sums[a]] += bytes[sums[a]];
-        for (int a = 0; a < 4; a++) engine->bytes[maxima[a]] = larger(engine->bytes[maxima[a]], bytes[maxima[a]]);
+        for (int a = 0; a < ARENAS; a++) {
+            if (a == ARENA_INPUT || a == ARENA_OUTPUT) continue;
+            engine->bytes[a] = is_own(engine, a) ? engine->bytes[a] + bytes[a] : larger(engine->bytes[a], bytes[a]);
+        }
         size_t *in = &engine->bytes[i % 2 ? ARENA_OUTPUT : ARENA_INPUT],
                *out = &engine->bytes[i % 2 ? ARENA_INPUT : ARENA_OUTPUT];
         *in = larger(*in, bytes[ARENA_INPUT]);
@@ -141,9 +150,11 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
                               .classes = options->classes,
                               .batch = options->batch,
                               .slices = options->slices,
+                              .micro = options->micro ? options->micro : options->batch,
                               .stages = options->net->count};
+    engine->parts = engine->batch / engine->micro;
     engine->sample = shape_count(options->image.rank ? &options->image : &options->net->stage[0].in);
-    hff_status status = check_sizes(options);
+    hff_status status = check_sizes(engine, options);
     engine->stage = calloc((size_t)engine->stages, sizeof *engine->stage);
     if (status == HFF_OK && !engine->stage) status = fail(HFF_E_MEMORY, "no memory for %d stages", engine->stages);
     for (int i = 0; status == HFF_OK && i < engine->stages; i++) {
@@ -199,9 +210,8 @@ hff_status engine_bind(struct engine *engine)
         base[ARENA_INPUT] = engine->memory[i % 2 ? ARENA_OUTPUT : ARENA_INPUT];
         base[ARENA_OUTPUT] = engine->memory[i % 2 ? ARENA_INPUT : ARENA_OUTPUT];
         program_bind(program, base);
-        base[ARENA_PARAM] += program->bytes[ARENA_PARAM];
-        base[ARENA_MOMENT] += program->bytes[ARENA_MOMENT];
-        base[ARENA_STAT] += program->bytes[ARENA_STAT];
+        for (int a = 0; a < ARENAS; a++)
+            if (is_own(engine, a) && base[a]) base[a] += program->bytes[a];
     }
     return HFF_OK;
 }

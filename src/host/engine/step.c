@@ -12,27 +12,30 @@ static hff_status put(struct engine *engine, int value, const void *data, size_t
     return engine->backend->api->copy_in(engine->stream, program_address(engine->stage[0].program, value), data, bytes);
 }
 
-/* The batch into stage 1's input and into the labels that all stages read (they lie at the same place in every
- * program). */
-static hff_status put_batch(struct engine *engine, const struct batch *batch)
+/* A part of the batch into stage 1's input and into the labels that all stages read (they lie at the same place in
+ * every program). */
+static hff_status put_batch(struct engine *engine, const struct batch *batch, int part)
 {
     const struct stage_run *first = &engine->stage[0];
-    size_t count = (size_t)engine->batch * (size_t)engine->sample, labels = (size_t)engine->batch * sizeof(int32_t);
+    size_t micro = (size_t)engine->micro, from = (size_t)part * micro;
+    size_t count = micro * (size_t)engine->sample, labels = micro * sizeof(int32_t);
+    const float *images = batch->images + from * (size_t)engine->sample;
     if (engine->real == DTYPE_F64) {
         double *wide = engine->host;
-        for (size_t i = 0; i < count; i++) wide[i] = batch->images[i];
+        for (size_t i = 0; i < count; i++) wide[i] = images[i];
         TRY(put(engine, first->input, wide, count * sizeof *wide));
     } else {
-        TRY(put(engine, first->input, batch->images, count * sizeof(float)));
+        TRY(put(engine, first->input, images, count * sizeof(float)));
     }
-    TRY(put(engine, first->y1, batch->y1, labels));
-    TRY(put(engine, first->y2, batch->y2, labels));
-    return put(engine, first->weight, batch->weight, (size_t)engine->batch * sizeof(float));
+    TRY(put(engine, first->y1, batch->y1 + from, labels));
+    TRY(put(engine, first->y2, batch->y2 + from, labels));
+    return put(engine, first->weight, batch->weight + from, micro * sizeof(float));
 }
 
-static hff_status put_tick(struct engine *engine, int64_t step, int64_t pass)
+static hff_status put_tick(struct engine *engine, int64_t step, int64_t pass, int part)
 {
-    int64_t tick[TICKS] = {[TICK_STEP] = step, [TICK_PASS] = pass};
+    int64_t tick[TICKS] = {
+        [TICK_STEP] = step, [TICK_PASS] = pass, [TICK_SAMPLE] = (int64_t)part * (int64_t)engine->micro};
     return put(engine, engine->stage[0].tick, tick, sizeof tick);
 }
 
@@ -47,17 +50,24 @@ static hff_status run_section(struct engine *engine, int stage, enum section sec
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d, step %lld", stage + 1, (long long)run->step + 1);
 }
 
-static hff_status step_stage(struct engine *engine, int stage)
+/* A part of the batch through a stage, up to its gradients. */
+static hff_status learn_stage(struct engine *engine, int stage)
+{
+    for (int s = SECTION_FORWARD; s <= SECTION_BACKWARD; s++) TRY(run_section(engine, stage, (enum section)s));
+    return HFF_OK;
+}
+
+static hff_status update_stage(struct engine *engine, const struct batch *batch, int stage)
 {
     struct stage_run *run = &engine->stage[stage];
     const struct backend_api *api = engine->backend->api;
     double hyper[HYPERS], norm[NORMS];
     schedule_hyper(&run->schedule, run->step + 1, hyper);
     TRY(api->copy_in(engine->stream, program_address(run->program, run->hyper), hyper, sizeof hyper));
-    for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) TRY(run_section(engine, stage, (enum section)s));
+    TRY(run_section(engine, stage, SECTION_UPDATE));
     TRY(api->copy_out(engine->stream, norm, program_address(run->program, run->norm), sizeof norm));
     TRY(api->stream_wait(engine->stream));
-    if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, stage);
+    if (norm[NORM_LATCH] != 0) return engine_name_bad_op(engine, batch, stage);
     run->step++;
     return HFF_OK;
 }
@@ -73,13 +83,34 @@ void engine_trace(struct engine *engine, struct trace *trace)
     }
 }
 
-hff_status engine_step(struct engine *engine, const struct batch *batch)
+/* Sums over parts begin with nothing. */
+static hff_status clear_gradients(struct engine *engine)
 {
-    TRY(put_batch(engine, batch));
-    TRY(put_tick(engine, engine->stage[0].step + 1, 0));
+    if (engine->parts == 1) return HFF_OK;
+    return engine->backend->api->clear(engine->stream, engine->memory[ARENA_GRAD], engine->bytes[ARENA_GRAD]);
+}
+
+/* A part of the batch comes in, and all stages preview it. */
+static hff_status begin_part(struct engine *engine, const struct batch *batch, int part, int64_t step)
+{
+    TRY(put_batch(engine, batch, part));
+    TRY(put_tick(engine, step, 0, part));
     for (int i = 0; i < engine->stages; i++)
         if (engine->stage[i].program->count[SECTION_PREVIEW]) TRY(run_section(engine, i, SECTION_PREVIEW));
-    for (int i = 0; i < engine->stages; i++) TRY(step_stage(engine, i));
+    return HFF_OK;
+}
+
+/* With the last part each stage is updated as soon as its gradients are complete: the next one has what it received. */
+hff_status engine_step(struct engine *engine, const struct batch *batch)
+{
+    TRY(clear_gradients(engine));
+    for (int part = 0; part < engine->parts; part++) {
+        TRY(begin_part(engine, batch, part, engine->stage[0].step + 1));
+        for (int i = 0; i < engine->stages; i++) {
+            TRY(learn_stage(engine, i));
+            if (part == engine->parts - 1) TRY(update_stage(engine, batch, i));
+        }
+    }
     return HFF_OK;
 }
 
@@ -108,25 +139,34 @@ static hff_status get_features(struct engine *engine, int stage, float *out)
     for (int s = 0; s < SECTIONS; s++) last += program->count[s];
     if (slot->last != last || slot->tensor.layout != LAYOUT_PLAIN || slot->tensor.dtype != engine->real)
         return fail(HFF_E_INTERNAL, "stage %d: the embedding does not outlive the section eval", stage + 1);
-    return get_floats(engine, run, run->features_eval, (size_t)(engine->batch * run->embedding), out);
+    return get_floats(engine, run, run->features_eval, (size_t)(engine->micro * run->embedding), out);
+}
+
+static hff_status evaluate_part(struct engine *engine, const struct batch *batch, int part, float *scores,
+                                float *const *features)
+{
+    size_t classes = (size_t)engine->classes, rows = (size_t)engine->micro, from = (size_t)part * rows;
+    TRY(put_batch(engine, batch, part));
+    int64_t passes = engine->stage[0].passes;
+    for (int64_t pass = 0; pass < passes; pass++) {
+        TRY(put_tick(engine, 0, pass, part));
+        for (int i = 0; i < engine->stages; i++) {
+            TRY(run_section(engine, i, SECTION_EVAL));
+            if (features && pass == passes - 1)
+                TRY(get_features(engine, i, features[i] + from * (size_t)engine->stage[i].embedding));
+        }
+    }
+    for (int i = 0; scores && i < engine->stages; i++)
+        TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, rows * classes,
+                       scores + ((size_t)i * (size_t)engine->batch + from) * classes));
+    return engine->backend->api->stream_wait(engine->stream);
 }
 
 hff_status engine_evaluate_features(struct engine *engine, const struct batch *batch, float *scores,
                                     float *const *features)
 {
-    size_t count = (size_t)engine->batch * (size_t)engine->classes;
-    TRY(put_batch(engine, batch));
-    int64_t passes = engine->stage[0].passes;
-    for (int64_t pass = 0; pass < passes; pass++) {
-        TRY(put_tick(engine, 0, pass));
-        for (int i = 0; i < engine->stages; i++) {
-            TRY(run_section(engine, i, SECTION_EVAL));
-            if (features && pass == passes - 1) TRY(get_features(engine, i, features[i]));
-        }
-    }
-    for (int i = 0; scores && i < engine->stages; i++)
-        TRY(get_floats(engine, &engine->stage[i], engine->stage[i].scores_eval, count, scores + (size_t)i * count));
-    return engine->backend->api->stream_wait(engine->stream);
+    for (int part = 0; part < engine->parts; part++) TRY(evaluate_part(engine, batch, part, scores, features));
+    return HFF_OK;
 }
 
 hff_status engine_evaluate(struct engine *engine, const struct batch *batch, float *scores)
@@ -134,12 +174,11 @@ hff_status engine_evaluate(struct engine *engine, const struct batch *batch, flo
     return engine_evaluate_features(engine, batch, scores, NULL);
 }
 
-hff_status engine_name_bad_op(struct engine *engine, int stage)
+/* HFF_OK: none of the stage's ops up to its gradients gives numbers that are not finite. */
+static hff_status find_bad_op(struct engine *engine, int stage)
 {
-    struct stage_run *run = &engine->stage[stage];
-    struct program *program = run->program;
-    long long step = (long long)run->step + 1;
-    const char *name = run->stage->name;
+    const struct stage_run *run = &engine->stage[stage];
+    const struct program *program = run->program;
     for (int s = SECTION_FORWARD; s <= SECTION_BACKWARD; s++)
         for (int i = 0; i < program->count[s]; i++) {
             const struct instr *instr = &program->section[s][i];
@@ -150,12 +189,27 @@ hff_status engine_name_bad_op(struct engine *engine, int stage)
                     HFF_E_NUMBERS,
                     "stage %d (%s), step %lld: op %s (%s, instruction %d) gave numbers that are not finite in %s; "
                     "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
-                    stage + 1, name, step, op_table[instr->op->desc.kind].name, section_name((enum section)s), i + 1,
-                    bad);
+                    stage + 1, run->stage->name, (long long)run->step + 1, op_table[instr->op->desc.kind].name,
+                    section_name((enum section)s), i + 1, bad);
         }
+    return HFF_OK;
+}
+
+/* The last part of the batch is still where the stage received it. Others come in again, through the stages before it,
+ * which have made this step already: near enough to name an op. */
+hff_status engine_name_bad_op(struct engine *engine, const struct batch *batch, int stage)
+{
+    const struct stage_run *run = &engine->stage[stage];
+    int64_t step = run->step + 1;
+    TRY(clear_gradients(engine));
+    for (int part = 0; part < engine->parts; part++) {
+        if (engine->parts > 1) TRY(begin_part(engine, batch, part, step));
+        for (int i = 0; engine->parts > 1 && i < stage; i++) TRY(run_section(engine, i, SECTION_FORWARD));
+        TRY(find_bad_op(engine, stage));
+    }
     return fail(
         HFF_E_NUMBERS,
         "stage %d (%s), step %lld: the gradient's norm is not finite (its numbers are, so their squares overflow); "
         "a smaller optimizer.lr or optimizer.clip may help; the last checkpoint is kept",
-        stage + 1, name, step);
+        stage + 1, run->stage->name, (long long)step);
 }

@@ -25,7 +25,7 @@ struct head {
     struct stage *body;
     int stages;
     const struct config_node *root; /* the whole config */
-    int64_t batch;                  /* samples of a step and of an evaluation */
+    int64_t batch;                  /* samples that a run of the program takes */
     struct shape image;             /* of the host's images */
     double white;                   /* what a white pixel is after normalisation */
     int64_t epoch_steps;            /* 0 when it will only evaluate */

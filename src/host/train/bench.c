@@ -47,6 +47,7 @@ static hff_status bench_open(struct bench *bench, const struct bench_request *re
     json_object_set_new(bench->report, "backend", json_string(setup->backend->api->name));
     json_object_set_new(bench->report, "device", json_string(setup->backend->api->describe(setup->backend)));
     json_object_set_new(bench->report, "batch", json_integer(setup->run.batch));
+    json_object_set_new(bench->report, "micro_batch", json_integer(setup->engine->micro));
     json_object_set_new(bench->report, "slices", json_integer(setup->run.slices));
     json_object_set(bench->report, "rows", bench->rows);
     return HFF_OK;

@@ -29,12 +29,13 @@ static hff_status open_method(struct point *point, int method, const struct benc
 {
     struct contender *c = &point->by[method];
     struct arena arena = {0};
-    const char **sets = ARENA_NEW(&arena, const char *, request->set_count + 4);
+    const char **sets = ARENA_NEW(&arena, const char *, request->set_count + 5);
     if (request->set_count) memcpy(sets, request->sets, sizeof *sets * (size_t)request->set_count);
     int count = request->set_count;
     sets[count++] = methods[method].objective;
     sets[count++] = methods[method].predict;
     sets[count++] = arena_printf(&arena, "run.batch=%d", point->batch);
+    sets[count++] = "run.micro_batch=0";
     sets[count++] = "run.slices=1";
     c->name = methods[method].name;
     hff_status status = config_load(&c->setup.config, config_tables, request->config_path, sets, count);

@@ -112,9 +112,17 @@ void folder_release(struct folder *folder)
 }
 
 /* Keys that a resume may change. */
-static const char *const changeable[][2] = {
-    {"run", "name"}, {"run", "out"},        {"run", "threads"}, {"run", "log_every"}, {"run", "checkpoint_every"},
-    {"run", "keep"}, {"run", "time_limit"}, {"run", "epochs"},  {"run", "until"},     {"data", "workers"}};
+static const char *const changeable[][2] = {{"run", "name"},
+                                            {"run", "out"},
+                                            {"run", "threads"},
+                                            {"run", "log_every"},
+                                            {"run", "checkpoint_every"},
+                                            {"run", "keep"},
+                                            {"run", "time_limit"},
+                                            {"run", "epochs"},
+                                            {"run", "until"},
+                                            {"data", "workers"},
+                                            {"engine", "recompute"}};
 
 /* The dotted path of the first difference into out; 0 when equal. */
 static int first_difference(const json_t *a, const json_t *b, char *out, size_t size)
@@ -255,6 +263,7 @@ hff_status folder_result(const struct folder *folder, const struct setup *setup,
     json_object_set_new(result, "device", json_string(setup->backend->api->describe(setup->backend)));
     json_object_set_new(result, "threads", json_integer(setup->backend->threads));
     json_object_set_new(result, "batch", json_integer(setup->run.batch));
+    json_object_set_new(result, "micro_batch", json_integer(setup->engine->micro));
     json_object_set_new(result, "slices", json_integer(setup->run.slices));
     hff_status status = json_write(file_join(&arena, folder->path, "result.json"), result);
     json_decref(result);

@@ -11,13 +11,17 @@ static const struct config_row run_rows[] = {
     {"run.seed", CONFIG_INT, "1", 0, 9007199254740992.0, NULL, "", "every random number follows from it"},
     {"run.epochs", CONFIG_REAL, "10", 0, 1000000, NULL, "epochs", "length of the run; may be fractional"},
     {"run.batch", CONFIG_INT, "128", 1, 1 << 20, NULL, "samples", "samples of a step, over all slices and ranks"},
+    {"run.micro_batch", CONFIG_INT, "0", 0, 1 << 20, NULL, "samples",
+     "less memory: a step takes its batch in parts of this many, one after the other, adds up their gradients and "
+     "updates once; divides run.batch; 0: the whole batch at once. Batch norm takes its statistics from each part and "
+     "moves its running ones once a part"},
     {"run.backend", CONFIG_CHOICE, "auto", 0, 0, "auto|cpu|ref", "", "what computes; auto: the quickest that is there"},
     {"run.dtype", CONFIG_CHOICE, "f32", 0, 0, "f32|bf16", "",
      "element type of activations; bf16: faster on processors with AVX512-BF16 or AMX, parameters and sums stay f32"},
     {"run.threads", CONFIG_INT, "0", 0, 4096, NULL, "threads",
      "compute threads, 0: all processors; never changes a result"},
     {"run.slices", CONFIG_INT, "4", 1, 4096, NULL, "",
-     "parts of a batch whose sums are combined in a fixed order; divides run.batch"},
+     "parts of a batch (of a micro-batch, where there are any) whose sums are combined in a fixed order; divides it"},
     {"run.out", CONFIG_TEXT, "runs", 0, 0, NULL, "", "folder for run folders"},
     {"run.final", CONFIG_CHOICE, "last", 0, 0, "last|best", "",
      "which model is kept: best on the hold-out needs data.holdout"},
@@ -39,7 +43,8 @@ static const struct config_row run_rows[] = {
     {0},
 };
 
-const struct config_row *const config_tables[] = {run_rows, data_rows, net_rows, objective_rows, optim_rows, NULL};
+const struct config_row *const config_tables[] = {run_rows,   data_rows,   net_rows, objective_rows,
+                                                  optim_rows, engine_rows, NULL};
 
 hff_status setup_options(struct setup *setup)
 {
@@ -55,11 +60,18 @@ hff_status setup_options(struct setup *setup)
     run->time_limit = config_real(root, "run.time_limit");
     run->until_accuracy = config_real(root, "run.until.accuracy");
     run->batch = (int)config_int(root, "run.batch");
+    run->micro = (int)config_int(root, "run.micro_batch");
     run->threads = (int)config_int(root, "run.threads");
     run->slices = (int)config_int(root, "run.slices");
     run->log_every = (int)config_int(root, "run.log_every");
     run->keep = (int)config_int(root, "run.keep");
     run->final_best = strcmp(config_text(root, "run.final"), "best") == 0;
+    if (run->micro > 0 && run->batch % run->micro != 0)
+        return config_fail(config_at(root, "run.micro_batch"), "run.micro_batch is %d and does not divide run.batch %d",
+                           run->micro, run->batch);
+    if (run->micro > 0 && run->micro % run->slices != 0)
+        return config_fail(config_at(root, "run.slices"), "run.slices is %d and does not divide run.micro_batch %d",
+                           run->slices, run->micro);
     if (run->batch % run->slices != 0)
         return config_fail(config_at(root, "run.slices"), "run.slices is %d and does not divide run.batch %d",
                            run->slices, run->batch);

@@ -51,6 +51,7 @@ hff_status setup_open_for(struct setup *setup, const struct shape *input, int cl
                                      .classes = classes,
                                      .batch = run->batch,
                                      .slices = run->slices,
+                                     .micro = run->micro,
                                      .total_steps = total_steps,
                                      .image = *input,
                                      .white = 1};
@@ -146,6 +147,21 @@ static double step_flops(const struct stage_run *run)
            run->flops[SECTION_UPDATE] + run->flops[SECTION_PREVIEW];
 }
 
+/* What is in memory together, and for how much of a batch. */
+static void print_residence(const struct engine *engine, FILE *out)
+{
+    if (engine->parts == 1)
+        fputs("One stage's activations and gradients\nare in memory at a time. ", out);
+    else
+        fprintf(out,
+                "One stage's activations are in memory\nat a time, of %d of %d samples (run.micro_batch), and all "
+                "stages' gradients. ",
+                engine->micro, engine->batch);
+    for (int i = 0; i < engine->stages; i++)
+        if (engine->stage[i].segments > 1)
+            fprintf(out, "Stage %d is recomputed in %d segments. ", i + 1, engine->stage[i].segments);
+}
+
 void plan_print(const struct setup *setup, FILE *out, const struct console *console)
 {
     const struct engine *engine = setup->engine;
@@ -155,7 +171,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
     const char **cells = ARENA_NEW(&arena, const char *, rows *COLUMNS), **row = cells;
     const char *header[COLUMNS] = {"stage", "kind", "output", "D", "params", "MFLOP", "acts", "grads", "moments"};
     memcpy(row, header, sizeof header);
-    double batch = engine->batch;
+    double micro = engine->micro;
     for (int i = 0; i < engine->stages; i++) {
         const struct stage_run *run = &engine->stage[i];
         const size_t *bytes = run->program->bytes;
@@ -166,7 +182,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         row[2] = arena_text(&arena, shape_text(&run->stage->out, shape));
         row[3] = arena_printf(&arena, "%lld", (long long)run->embedding);
         row[4] = quantity(&arena, (double)stage_parameters(run->program));
-        row[5] = arena_printf(&arena, "%.2f", step_flops(run) / batch * 1e-6);
+        row[5] = arena_printf(&arena, "%.2f", step_flops(run) / micro * 1e-6);
         row[6] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_ACT]));
         row[7] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_GRAD]));
         row[8] = arena_printf(&arena, "%sB", quantity(&arena, (double)bytes[ARENA_MOMENT]));
@@ -181,10 +197,9 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         row[6 + k] = arena_printf(&arena, "%sB", quantity(&arena, (double)engine->bytes[shown[k]]));
     }
     table_print(out, cells, rows, COLUMNS, terminal_width(out), terminal_color(out, console->color));
-    fputs(
-        "\nD: size of the embedding. MFLOP: of a training step, for each image. One stage's activations and gradients\n"
-        "are in memory at a time. All memory, planned before the run:\n",
-        out);
+    fputs("\nD: size of the embedding. MFLOP: of a training step, for each image. ", out);
+    print_residence(engine, out);
+    fputs("All memory, planned before the run:\n", out);
     for (int a = 0; a < ARENAS; a++)
         if (engine->bytes[a])
             fprintf(out, "  %-12s %10sB\n", arena_name((enum arena_kind)a), quantity(&arena, (double)engine->bytes[a]));
@@ -208,9 +223,10 @@ void plan_json(const struct setup *setup, json_t *out)
         json_object_set_new(stage, "stage", json_integer(i + 1));
         json_object_set_new(stage, "name", json_string(run->stage->name));
         json_object_set_new(stage, "output", json_string(shape_text(&run->stage->out, shape)));
+        json_object_set_new(stage, "segments", json_integer(run->segments));
         json_object_set_new(stage, "embedding", json_integer(run->embedding));
         json_object_set_new(stage, "parameters", json_integer(stage_parameters(run->program)));
-        json_object_set_new(stage, "step_flops_per_image", json_real(step_flops(run) / engine->batch));
+        json_object_set_new(stage, "step_flops_per_image", json_real(step_flops(run) / engine->micro));
         for (int a = 0; a < ARENAS; a++)
             json_object_set_new(bytes, arena_name((enum arena_kind)a),
                                 json_integer((json_int_t)run->program->bytes[a]));
@@ -219,6 +235,8 @@ void plan_json(const struct setup *setup, json_t *out)
     }
     for (int a = 0; a < ARENAS; a++)
         json_object_set_new(memory, arena_name((enum arena_kind)a), json_integer((json_int_t)engine->bytes[a]));
+    json_object_set_new(out, "batch", json_integer(engine->batch));
+    json_object_set_new(out, "micro_batch", json_integer(engine->micro));
     json_object_set_new(out, "parameters", json_integer(engine_parameters(engine)));
     json_object_set_new(out, "flops_per_image", json_real(engine_flops(engine, 0)));
     json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));

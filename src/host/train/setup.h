@@ -10,7 +10,7 @@ struct run_options {
     enum dtype act; /* run.dtype */
     uint64_t seed;
     double epochs, checkpoint_every, time_limit, until_accuracy;
-    int batch, threads, slices, log_every, keep, final_best;
+    int batch, micro, threads, slices, log_every, keep, final_best;
 };
 
 struct setup {
@@ -22,7 +22,8 @@ struct setup {
     struct engine *engine;
 };
 
-/* Reads the run.* and predict.* keys; HFF_E_CONFIG when the slices do not divide the batch. */
+/* Reads the run.* and predict.* keys; HFF_E_CONFIG when micro-batches do not divide the batch
+ * or slices not those. */
 hff_status setup_options(struct setup *setup);
 
 /* Opens data (from its config; root overrides data.root when not NULL), backend, net and engine (not bound).

@@ -163,6 +163,13 @@ static hff_status cpu_copy(struct stream *stream, void *to, const void *from, si
     return HFF_OK;
 }
 
+static hff_status cpu_clear(struct stream *stream, void *device, size_t bytes)
+{
+    (void)stream;
+    if (bytes > 0) memset(device, 0, bytes);
+    return HFF_OK;
+}
+
 const struct backend_api backend_cpu = {
     .name = "cpu",
     .help = "oneDNN and a team of threads; the same bits for any number of them",
@@ -183,4 +190,5 @@ const struct backend_api backend_cpu = {
     .stream_wait = cpu_stream_wait,
     .copy_in = cpu_copy,
     .copy_out = cpu_copy,
+    .clear = cpu_clear,
 };

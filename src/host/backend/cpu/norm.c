@@ -104,8 +104,8 @@ static void norm_statistics(const struct norm_run *run, int group, const struct 
         double var = m->m2[l] / m->count;
         run->mean[c] = n->mean[l] = (float)m->mean[l];
         run->invstd[c] = n->invstd[l] = (float)(1 / sqrt(var + desc->attr.norm.eps));
-        run->run_mean[c] = (float)(run->run_mean[c] + momentum * (m->mean[l] - run->run_mean[c]));
-        run->run_var[c] = (float)(run->run_var[c] + momentum * (var * unbiased - run->run_var[c]));
+        if (run->run_mean) run->run_mean[c] = (float)(run->run_mean[c] + momentum * (m->mean[l] - run->run_mean[c]));
+        if (run->run_var) run->run_var[c] = (float)(run->run_var[c] + momentum * (var * unbiased - run->run_var[c]));
         n->gamma[l] = run->gamma[c];
         n->beta[l] = run->beta[c];
     }

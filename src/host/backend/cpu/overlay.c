@@ -44,7 +44,8 @@ static void negatives_task(void *context, int task, int thread)
     const struct label_run *run = context;
     const struct op_desc *d = &run->op->base.op.desc;
     const int32_t *y = run->args[0];
-    int64_t step = ((const int64_t *)run->args[1])[TICK_STEP];
+    const int64_t *tick = run->args[1];
+    int64_t step = tick[TICK_STEP], sample = tick[TICK_SAMPLE];
     const float *score = step >= d->attr.negatives.from ? run->args[2] : NULL;
     int32_t *labels = run->args[3];
     int classes = d->attr.negatives.classes;
@@ -53,7 +54,7 @@ static void negatives_task(void *context, int task, int thread)
     for (int64_t b = first; b < first + cut_length(&run->op->cut, task); b++) {
         for (int c = 0; score && c < classes; c++) own[c] = score[b * classes + c];
         labels[2 * b] = y[b];
-        labels[2 * b + 1] = wrong_label(d->attr.negatives.seed, step, b, y[b], classes, own);
+        labels[2 * b + 1] = wrong_label(d->attr.negatives.seed, step, sample + b, y[b], classes, own);
     }
 }
 

@@ -8,11 +8,13 @@ static void negatives(const struct op_desc *d, void *const *args, double *work)
     const int64_t *tick = args[1];
     const REAL *score = args[2];
     int32_t *labels = args[3];
+    uint64_t seed = d->attr.negatives.seed;
     int classes = d->attr.negatives.classes, hard = score && tick[TICK_STEP] >= d->attr.negatives.from;
     for (int64_t b = 0; b < d->arg[0].dim[0]; b++) {
         for (int c = 0; hard && c < classes; c++) work[c] = score[b * classes + c];
         labels[2 * b] = y[b];
-        labels[2 * b + 1] = wrong_label(d->attr.negatives.seed, tick[TICK_STEP], b, y[b], classes, hard ? work : NULL);
+        labels[2 * b + 1] =
+            wrong_label(seed, tick[TICK_STEP], tick[TICK_SAMPLE] + b, y[b], classes, hard ? work : NULL);
     }
 }
 

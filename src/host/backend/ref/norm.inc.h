@@ -86,8 +86,8 @@ static void norm(const struct op_desc *d, void *const *args, double *work)
         double invstd = 1 / sqrt(var + d->attr.norm.eps);
         mean_out[c] = (REAL)mean;
         invstd_out[c] = (REAL)invstd;
-        run_mean[c] = (REAL)(run_mean[c] + momentum * (mean - run_mean[c]));
-        run_var[c] = (REAL)(run_var[c] + momentum * (var * unbiased - run_var[c]));
+        if (run_mean) run_mean[c] = (REAL)(run_mean[c] + momentum * (mean - run_mean[c]));
+        if (run_var) run_var[c] = (REAL)(run_var[c] + momentum * (var * unbiased - run_var[c]));
         norm_apply(d, c, x, gamma[c], beta[c], mean, invstd, args[7]);
     }
 }

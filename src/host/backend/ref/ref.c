@@ -153,6 +153,13 @@ static hff_status ref_copy(struct stream *stream, void *to, const void *from, si
     return HFF_OK;
 }
 
+static hff_status ref_clear(struct stream *stream, void *device, size_t bytes)
+{
+    (void)stream;
+    if (bytes > 0) memset(device, 0, bytes);
+    return HFF_OK;
+}
+
 const struct backend_api backend_ref = {
     .name = "ref",
     .help = "plain C, slow and exact; what the others are tested against",
@@ -173,4 +180,5 @@ const struct backend_api backend_ref = {
     .stream_wait = ref_stream_wait,
     .copy_in = ref_copy,
     .copy_out = ref_copy,
+    .clear = ref_clear,
 };

@@ -1,0 +1,26 @@
+/* The engine.* keys, and what they and micro-batches do to a stage's graph. */
+#include "private.h"
+
+#include "net/rewrite.h"
+
+#include <string.h>
+
+const struct config_row engine_rows[] = {
+    {"engine", CONFIG_MAP, "{}", 0, 0, NULL, "", "how stages are run"},
+    {"engine.recompute", CONFIG_INT, "none", 2, 10000, "none|auto", "segments",
+     "less memory for more work, the same result: a stage's layers are cut into this many segments, of which only what "
+     "leads from one to the next is kept, the rest is computed again in the backward pass; auto: those that leave "
+     "the least in memory. Of use where a stage joins many layers (net.partition)"},
+    {0},
+};
+
+void engine_rewrite(const struct engine *engine, const struct config_node *root, struct stage_run *run,
+                    struct graph *graph)
+{
+    const char *word = config_text(root, "engine.recompute");
+    run->segments = 1;
+    if (strcmp(word, "none") != 0)
+        run->segments = graph_recompute(graph, strcmp(word, "auto") == 0 ? RECOMPUTE_AUTO
+                                                                         : (int)config_int(root, "engine.recompute"));
+    if (engine->parts > 1) graph_accumulate(graph);
+}

@@ -7,11 +7,15 @@ include: tiny.yaml
 net: {stages: [{conv: {channels: 20, pool: {max: 2}}}, {conv: {channels: 12}}]}
 YAML
 all=hff,ff,softmax,cwc,backprop,backprop_hff
+less=backprop,backprop_recompute,backprop_micro
 "$hff" bench train tiny.yaml --methods $all,hff --runs 2 --json >mlp.json 2>said.txt || { echo "methods fail"; cat said.txt; bad=1; }
 "$hff" bench train tiny.yaml --methods ff,hff --runs 1 --json --set objective.ff.negatives=hard --set net.stages='[{linear: {units: 40}}, {linear: {units: 40}}]' >hard.json || bad=1
 "$hff" bench train conv.yaml --methods $all --runs 2 --json >conv.json || { echo "methods of convolutions fail"; bad=1; }
 "$hff" bench train tiny.yaml --methods backprop,hff --runs 1 --until 0.15 --json --quiet >until.json 2>until.txt || { echo "--until fails"; bad=1; }
 "$hff" bench train tiny.yaml --methods hff --runs 1 --until 1 --json --set data.holdout=0 --set run.epochs=1.5 --set predict.rule=last >never.json 2>never.txt || bad=1
+printf 'include: conv.yaml\nnet: {stages: [{conv: {channels: 8}, repeat: 9}]}\n' >deep.yaml
+"$hff" bench train deep.yaml --methods $less --runs 1 --json --set run.slices=2 >deep.json || { echo "methods with less memory fail"; bad=1; }
+"$hff" bench train deep.yaml --methods $less --runs 1 --json --set run.batch=30 --set run.slices=2 >odd.json || bad=1
 [ ! -s until.txt ] || { echo "--quiet says $(cat until.txt)"; bad=1; }
 [ "$(grep -c "hff: epoch" never.txt)" = 2 ] || { echo "epochs are not told: $(cat never.txt)"; bad=1; }
 "$hff" bench train tiny.yaml --runs 2 --json >alone.json || bad=1
@@ -56,6 +60,12 @@ assert abs(rows['backprop_hff']['step_flops_per_image'] + head(first) / 2 - firs
 assert rows['ff']['step_flops_per_image'] > 1.5 * first['step_flops_per_image']  # two rows of a sample
 rows = checked(conv)
 assert 'batch norm' in rows['ff']['refused'] and '12 channels' in rows['cwc']['refused'] and 'refused' not in rows['backprop']
+rows = checked(read('deep.json'))
+plain, again, parts = (rows[name] for name in ('backprop', 'backprop_recompute', 'backprop_micro'))
+assert again['step_flops_per_image'] > 1.2 * plain['step_flops_per_image'] == 1.2 * parts['step_flops_per_image']
+assert again['activation_bytes'] < 0.7 * plain['activation_bytes'] and parts['activation_bytes'] < 0.4 * plain['activation_bytes']
+rows = checked(read('odd.json'))
+assert 'run.micro_batch' in rows['backprop_micro']['refused'] and 'refused' not in rows['backprop_recompute']
 rows = checked(hard)
 assert rows['ff']['ratio'] == 1 and rows['ff']['phases_ms']['preview'] > 0 and 'preview' not in rows['hff']['phases_ms']
 alone = read('alone.json')
@@ -77,7 +87,7 @@ assert json.load(open('never.json'))['rows'][0]['until']['best'] == max(seen), s
 PY
 wants 2 "did you mean softmax" "$hff" bench train tiny.yaml --methods hff,sofmax
 wants 2 "there are hff, ff" "$hff" bench train tiny.yaml --methods hff,
-wants 2 "at most" "$hff" bench train tiny.yaml --methods hff,hff,hff,hff,hff,hff,hff,hff,hff,hff,hff,hff,hff,hff,hff,hff,hff
+wants 2 "at most" "$hff" bench train tiny.yaml --methods hff,hff,hff,hff,hff,hff,hff,hff,hff
 wants 2 "12 channels" "$hff" bench train conv.yaml --methods cwc
 wants 2 "its own objective.kind" "$hff" bench train tiny.yaml --methods cwc --set 'net.stages=[{linear: {units: 20}}, {linear: {units: 20}, objective: {kind: softmax}}]'
 wants 2 "run.batch is 4000" "$hff" bench train tiny.yaml --methods hff --set run.batch=4000

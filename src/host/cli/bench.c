@@ -108,7 +108,7 @@ static hff_status run(const struct arguments *arguments)
     return fail(HFF_E_USAGE, "hff bench has train, ops, data and infer, not '%s'", arguments->word[0]);
 }
 
-#define METHOD_HELP(name, objective, key, help) "  " name ": " help "\n"
+#define METHOD_HELP(name, objective, partition, recompute, parts, help) "  " name ": " help "\n"
 
 const struct command command_bench = {
     "bench",

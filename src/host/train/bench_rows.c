@@ -49,7 +49,7 @@ double head_flops_share(const struct engine *engine)
 {
     double head = 0;
     for (int i = 0; i < engine->stages; i++) head += engine->stage[i].flops[SECTION_HEAD];
-    return head / (engine_flops(engine, 1) * engine->batch);
+    return head / (engine_flops(engine, 1) * engine->micro);
 }
 
 size_t activation_bytes(const struct engine *engine)

@@ -12,12 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 9, WARM_UP = 2, ALL_MOST = 16, COLUMNS_MOST = 9 };
+enum { ROUNDS = 9, WARM_UP = 2, ALL_MOST = 8, COLUMNS_MOST = 9 };
 
 static const struct method {
-    const char *name, *objective, *key, *help;
+    const char *name, *objective, *partition, *recompute;
+    int parts;
+    const char *help;
 } methods[] = {
-#define METHOD_ROW(name, objective, key, help) {name, objective, key, help},
+#define METHOD_ROW(name, objective, partition, recompute, parts, help)                                                 \
+    {name, objective, partition, recompute, parts, help},
     METHODS(METHOD_ROW)
 #undef METHOD_ROW
 };
@@ -46,7 +49,7 @@ struct comparison {
 
 /* ---- which ---- */
 
-static hff_status find_method(const char *name, const struct method **out)
+static hff_status find_method(struct arena *arena, const char *name, const struct method **out)
 {
     const char *names[METHOD_COUNT];
     for (int i = 0; i < METHOD_COUNT; i++) {
@@ -54,12 +57,8 @@ static hff_status find_method(const char *name, const struct method **out)
         *out = &methods[i];
         if (strcmp(name, methods[i].name) == 0) return HFF_OK;
     }
-    const char *near = nearest(name, names, METHOD_COUNT);
-    char list[256] = "";
-    for (int i = 0; i < METHOD_COUNT; i++) {
-        strcat(list, i ? ", " : "");
-        strcat(list, names[i]);
-    }
+    const char *near = nearest(name, names, METHOD_COUNT), *list = names[0];
+    for (int i = 1; i < METHOD_COUNT; i++) list = arena_printf(arena, "%s, %s", list, names[i]);
     return fail(HFF_E_USAGE, "--methods has no '%s'%s%s%s; there are %s", name, near ? " (did you mean " : "",
                 near ? near : "", near ? "?)" : "", list);
 }
@@ -71,7 +70,7 @@ static hff_status choose_methods(struct comparison *all)
         end = strchr(text, ',');
         if (end) *end++ = 0;
         if (all->count == ALL_MOST) return fail(HFF_E_USAGE, "--methods takes at most %d names", ALL_MOST);
-        TRY(find_method(text, &all->entrant[all->count].method));
+        TRY(find_method(&all->arena, text, &all->entrant[all->count].method));
         all->count++;
     }
     return HFF_OK;
@@ -116,11 +115,14 @@ static hff_status check_objectives(const struct entrant *e)
 static hff_status plan_method(struct comparison *all, struct entrant *e)
 {
     const struct bench_request *request = all->request;
-    const char **sets = ARENA_NEW(&all->arena, const char *, request->set_count + 2);
+    const char **sets = ARENA_NEW(&all->arena, const char *, request->set_count + 4);
     int count = request->set_count;
     if (count) memcpy(sets, request->sets, sizeof *sets * (size_t)count);
     sets[count++] = arena_printf(&all->arena, "objective.kind=%s", e->method->objective);
-    if (e->method->key) sets[count++] = e->method->key;
+    if (e->method->partition) sets[count++] = e->method->partition;
+    if (e->method->recompute) sets[count++] = e->method->recompute;
+    if (e->method->parts)
+        sets[count++] = arena_printf(&all->arena, "run.micro_batch=%d", all->base.run.batch / e->method->parts);
     struct setup *setup = &e->setup;
     TRY(config_load(&setup->config, config_tables, request->config_path, sets, count));
     TRY(setup_options(setup));

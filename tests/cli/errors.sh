@@ -13,6 +13,12 @@ wants 2 "run.epochs" "$hff" train tiny.yaml --set run.epochs=-1
 wants 2 "run.batch" "$hff" train tiny.yaml --set run.batch=many
 wants 2 "run.dtype is bf16, in which the ref backend" "$hff" train tiny.yaml --set run.dtype=bf16 --set run.backend=ref
 wants 2 "slices" "$hff" train tiny.yaml --set run.slices=7
+wants 2 "run.micro_batch is 7 and does not divide run.batch 40" "$hff" train tiny.yaml --set run.micro_batch=7
+wants 2 "does not divide run.batch" "$hff" train tiny.yaml --set run.micro_batch=80
+wants 2 "run.slices is 4 and does not divide run.micro_batch 10" "$hff" train tiny.yaml --set run.micro_batch=10
+wants 2 "run.micro_batch" "$hff" train tiny.yaml --set run.micro_batch=-1
+wants 2 "engine.recompute" "$hff" train tiny.yaml --set engine.recompute=1
+wants 2 "did you mean \"auto\"" "$hff" train tiny.yaml --set engine.recompute=aut
 wants 2 "holdout" "$hff" train tiny.yaml --set data.holdout=0 --set predict.rule=weighted
 wants 2 "smoothing" "$hff" train tiny.yaml --set objective.smoothing=0.1 --set objective.loss=pairwise
 wants 2 "batch" "$hff" train tiny.yaml --set run.batch=4000
@@ -132,6 +138,8 @@ else
 fi
 # ---- numbers that go wrong
 wants 1 "stage 1 (linear 24), step 1: op linear" "$hff" train tiny.yaml --name nan --set 'data.normalize=[0, 1e-39]'
+wants 1 "stage 1 (linear 24), step 1: op linear" "$hff" train tiny.yaml --name nan --force --set 'data.normalize=[0, 1e-39]' --set run.micro_batch=8
+wants 1 "linear 24), step 1: op linear" "$hff" train tiny.yaml --name nan --force --set 'data.normalize=[0, 1e-39]' --set run.micro_batch=8 --set net.partition=whole --set engine.recompute=2
 [ ! -e runs/nan/model.safetensors ] || { echo "a run that went wrong left a model"; bad=1; }
 cd .. && rm -rf e
 exit $bad

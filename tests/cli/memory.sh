@@ -43,6 +43,12 @@ expect "a CNN" "$hff" train cnn.yaml --quiet --set run.batch=384 --set run.threa
 measured cnn "CNN, batch 384, hold-out, 2 slices"
 expect "a larger batch" "$hff" train cnn.yaml --quiet --set run.batch=512 --set data.workers=3 --set run.threads=3 --name large --set 'data.augment=[mixup: {alpha: 0.2}]'
 measured large "CNN, batch 512, mixup, 3 threads"
+# backpropagation, with recomputation and in micro-batches
+printf '%s\nnet: {partition: whole, stages: [{conv: {channels: 16}, repeat: 12}]}\nobjective: {kind: softmax, head: {aux: 0}}\n' "$few" >deep.yaml
+expect "recomputation" "$hff" train deep.yaml --quiet --name again --set run.batch=768 --set engine.recompute=auto
+measured again "12 layers joined, recomputed"
+expect "micro-batches" "$hff" train deep.yaml --quiet --name micro --set run.batch=768 --set run.micro_batch=256
+measured micro "12 layers joined, micro-batches of 256"
 if "$hff" train cnn.yaml --quiet --set run.batch=768 --name bf16 --set run.dtype=bf16 2>said.txt >/dev/null; then
     measured bf16 "CNN, batch 768, bf16"
 else

@@ -27,6 +27,10 @@ expect "config help of a prefix" sh -c '"$0" config help optimizer | grep -q "we
 wants 2 "optimizer" "$hff" config help optimiser
 expect "config show reads back" sh -c '"$0" config show tiny.yaml >shown.yaml && "$0" config show shown.yaml | diff - shown.yaml' "$hff"
 expect "dry run" sh -c '"$0" train tiny.yaml --dry-run | grep -q "together"' "$hff"
+"$hff" train tiny.yaml --dry-run --set run.micro_batch=8 --set net.partition=whole --set 'net.stages=[{linear: {units: 99}, repeat: 9}]' \
+    --set engine.recompute=auto >plan.txt
+grep -q "of 8 of a step's 40 samples (run.micro_batch)" plan.txt || { echo "a dry run does not show micro-batches"; bad=1; }
+grep -q "Stage 1 is recomputed in [2-9] segments" plan.txt || { echo "a dry run does not show recomputation"; bad=1; }
 [ ! -e runs ] || { echo "a dry run left a folder"; bad=1; }
 "$hff" train tiny.yaml --out runs --quiet >/dev/null 2>quiet.txt || { echo "tiny run failed"; cat quiet.txt; bad=1; }
 [ ! -s quiet.txt ] || { echo "--quiet is not quiet: $(cat quiet.txt)"; bad=1; }

@@ -147,19 +147,18 @@ static double step_flops(const struct stage_run *run)
            run->flops[SECTION_UPDATE] + run->flops[SECTION_PREVIEW];
 }
 
-/* What is in memory together, and for how much of a batch. */
+/* What is in memory together, and of how much of a batch. */
 static void print_residence(const struct engine *engine, FILE *out)
 {
-    if (engine->parts == 1)
-        fputs("One stage's activations and gradients\nare in memory at a time. ", out);
-    else
+    fprintf(out, "One stage's activations%s are in memory at a time.\n", engine->parts > 1 ? "" : " and gradients");
+    if (engine->parts > 1)
         fprintf(out,
-                "One stage's activations are in memory\nat a time, of %d of %d samples (run.micro_batch), and all "
-                "stages' gradients. ",
+                "They are those of %d of a step's %d samples (run.micro_batch); all stages' gradients are summed up.\n",
                 engine->micro, engine->batch);
     for (int i = 0; i < engine->stages; i++)
         if (engine->stage[i].segments > 1)
-            fprintf(out, "Stage %d is recomputed in %d segments. ", i + 1, engine->stage[i].segments);
+            fprintf(out, "Stage %d is recomputed in %d segments (engine.recompute).\n", i + 1,
+                    engine->stage[i].segments);
 }
 
 void plan_print(const struct setup *setup, FILE *out, const struct console *console)
@@ -197,7 +196,7 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
         row[6 + k] = arena_printf(&arena, "%sB", quantity(&arena, (double)engine->bytes[shown[k]]));
     }
     table_print(out, cells, rows, COLUMNS, terminal_width(out), terminal_color(out, console->color));
-    fputs("\nD: size of the embedding. MFLOP: of a training step, for each image. ", out);
+    fputs("\nD: size of the embedding. MFLOP: of a training step, for each image.\n", out);
     print_residence(engine, out);
     fputs("All memory, planned before the run:\n", out);
     for (int a = 0; a < ARENAS; a++)

@@ -22,6 +22,14 @@ struct bench {
     struct arena arena;
 };
 
+hff_status bench_joint(const struct setup *setup)
+{
+    if (setup->engine->sequential)
+        return config_fail(config_at(config_root(setup->config), "engine.schedule"),
+                           "what is timed are steps that train all stages; use engine.schedule joint");
+    return HFF_OK;
+}
+
 static hff_status bench_open(struct bench *bench, const struct bench_request *request)
 {
     struct setup *setup = &bench->setup;
@@ -30,9 +38,7 @@ static hff_status bench_open(struct bench *bench, const struct bench_request *re
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
     TRY(setup_open(setup, 1));
-    if (setup->engine->sequential)
-        return config_fail(config_at(config_root(setup->config), "engine.schedule"),
-                           "what is timed are steps that train all stages; use engine.schedule joint");
+    TRY(bench_joint(setup));
     TRY(setup_fits(setup));
     TRY(engine_bind(setup->engine));
     TRY(engine_init(setup->engine, setup->run.seed));

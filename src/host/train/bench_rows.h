@@ -15,6 +15,9 @@ void step_phases(const struct engine *engine, enum section phases[PHASES + 1]);
 
 /* The times of the stages' sections start again. */
 void clear_phases(struct engine *engine);
+
+/* HFF_E_CONFIG, with the place, where stages learn in turn: no step then trains the net. In bench.c. */
+hff_status bench_joint(const struct setup *setup);
 /* Milliseconds of a step's sections since then, over steps of them: each stage's under "stages_ms", all stages' in
  * sum. */
 void put_phases(json_t *row, const struct engine *engine, int64_t steps, double sum[SECTIONS]);

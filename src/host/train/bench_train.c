@@ -128,8 +128,9 @@ static hff_status plan_method(struct comparison *all, struct entrant *e)
     TRY(setup_options(setup));
     setup->data = all->base.data;
     struct shape image = {3, {setup->data->channels, setup->data->height, setup->data->width}};
-    int64_t steps = setup_total_steps(setup);
+    int64_t steps = setup_stage_steps(setup);
     TRY(setup_open_for(setup, &image, setup->data->classes, steps > 0 ? steps : 1));
+    TRY(bench_joint(setup));
     TRY(check_objectives(e));
     return setup_fits(setup);
 }
@@ -137,7 +138,8 @@ static hff_status plan_method(struct comparison *all, struct entrant *e)
 static hff_status step(void *what)
 {
     struct entrant *e = what;
-    return engine_step(e->setup.engine, e->batch);
+    TRY(engine_step(e->setup.engine, e->batch));
+    return engine_drain(e->setup.engine);
 }
 
 /* Binds its memory and takes it into use. */

@@ -13,9 +13,11 @@
 #include <vector>
 
 /* What hangs on a kernel_stream. */
-struct CUstream_st {};
+struct CUstream_st {
+};
 
-namespace {
+namespace
+{
 
 typedef std::map<int, long> clock_of; /* how much of each stream is behind one */
 
@@ -376,7 +378,7 @@ hff_status conv_plan(cuda_library *, const cuda_conv_desc *desc, cuda_conv **out
 {
     note(FAKE_ALLOC);
     *out = nullptr;
-    if (desc->bias && desc->dtype == DTYPE_BF16) return fail(HFF_E_CONFIG, "no plan with bias in bf16");
+    if (desc->result != desc->dtype) return fail(HFF_E_CONFIG, "no plan with a result of another type");
     if (desc->in % 8 || desc->out % 8) return fail(HFF_E_CONFIG, "channels that are no multiple of 8");
     *out = reinterpret_cast<cuda_conv *>(new cuda_conv_desc(*desc));
     return HFF_OK;
@@ -444,12 +446,40 @@ void product_destroy(cuda_product *product)
 
 } // namespace
 
-extern "C" const struct cuda_calls cuda_calls = {
-    find,         use,          memory_left,   alloc,       free_device,       pinned_alloc, pinned_free,
-    stream_create, stream_destroy, stream_wait, event_create, event_destroy,   event_record, event_wait,
-    stream_wait_event, copy,    zero,          capture_begin, capture_end,     replay,       graph_destroy,
-    kernel_failed, library_open, library_close, lane_open,  lane_close,        conv_plan,    conv_workspace,
-    conv_run,     conv_destroy, product_plan,  product_workspace, product_run, product_destroy};
+extern "C" const struct cuda_calls cuda_calls = {find,
+                                                 use,
+                                                 memory_left,
+                                                 alloc,
+                                                 free_device,
+                                                 pinned_alloc,
+                                                 pinned_free,
+                                                 stream_create,
+                                                 stream_destroy,
+                                                 stream_wait,
+                                                 event_create,
+                                                 event_destroy,
+                                                 event_record,
+                                                 event_wait,
+                                                 stream_wait_event,
+                                                 copy,
+                                                 zero,
+                                                 capture_begin,
+                                                 capture_end,
+                                                 replay,
+                                                 graph_destroy,
+                                                 kernel_failed,
+                                                 library_open,
+                                                 library_close,
+                                                 lane_open,
+                                                 lane_close,
+                                                 conv_plan,
+                                                 conv_workspace,
+                                                 conv_run,
+                                                 conv_destroy,
+                                                 product_plan,
+                                                 product_workspace,
+                                                 product_run,
+                                                 product_destroy};
 
 int fake_log(const fake_call **out)
 {

@@ -17,7 +17,7 @@ enum fake_kind {
     FAKE_CONV,
     FAKE_PRODUCT,
     FAKE_ZERO,
-    FAKE_COPY_IN, /* from memory that is pinned */
+    FAKE_COPY_IN,    /* from memory that is pinned */
     FAKE_COPY_PAGED, /* from other host memory: the host would wait */
     FAKE_COPY_OUT,
     FAKE_COPY, /* inside the device */

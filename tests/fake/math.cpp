@@ -1,7 +1,8 @@
 /* Convolutions and products as plain loops. */
 #include "math.hpp"
 
-namespace {
+namespace
+{
 
 float get(enum dtype dtype, const void *p, int64_t i)
 {
@@ -40,7 +41,10 @@ template <typename F> void every_pair(const cuda_conv_desc &d, F pair)
 int fake_conv(const cuda_conv_desc &d, void *a, void *b, void *c, const float *bias)
 {
     int64_t ys = d.batch * d.out_height * d.out_width * d.out, xs = d.batch * d.height * d.width * d.in,
-            ws = d.out * d.kernel * d.kernel * d.in, count = d.kind == CUDA_CONV ? ys : d.kind == CUDA_CONV_DATA ? xs : ws;
+            ws = d.out * d.kernel * d.kernel * d.in,
+            count = d.kind == CUDA_CONV        ? ys
+                    : d.kind == CUDA_CONV_DATA ? xs
+                                               : ws;
     double *sum = new double[static_cast<size_t>(count)]();
     switch (d.kind) {
     case CUDA_CONV:

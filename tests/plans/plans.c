@@ -241,8 +241,61 @@ static void plans(void **state)
     assert_true(all > 100);
 }
 
+/* Shapes beyond the configs': strides, 1 x 1, other numbers of channels; with a bias and a gradient in f32 where there is
+ * such a plan, without where there is not. */
+static void shapes(void **state)
+{
+    static const struct {
+        int64_t in, side, out;
+        int kernel, stride, pad;
+    } rows[] = {{8, 32, 64, 3, 1, 1},  {64, 32, 128, 3, 2, 1}, {64, 16, 128, 1, 1, 0}, {128, 16, 128, 1, 2, 0},
+                {24, 13, 40, 5, 1, 2}, {512, 4, 512, 3, 1, 1}, {8, 28, 16, 7, 2, 3}};
+    (void)state;
+    if (cudnn_version() < 90800) skip();
+    for (int gpu = 0; gpu < GPUS; gpu++) {
+        int with_bias[3] = {0}, wide = 0, all = 0; /* by f32, tf32, bf16 */
+        assert_int_equal(describe(gpu), HFF_OK);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+            for (int mode = 0; mode < 9; mode++) {
+                int64_t side = (rows[i].side + 2 * rows[i].pad - rows[i].kernel) / rows[i].stride + 1;
+                struct cuda_conv_desc d = {.kind = (enum cuda_conv_kind)(mode % 3),
+                                           .dtype = mode / 3 == 2 ? DTYPE_BF16 : DTYPE_F32,
+                                           .precision = mode / 3 == 1 ? PRECISION_TF32 : PRECISION_F32,
+                                           .batch = 128,
+                                           .in = rows[i].in,
+                                           .height = rows[i].side,
+                                           .width = rows[i].side,
+                                           .out = rows[i].out,
+                                           .out_height = side,
+                                           .out_width = side,
+                                           .kernel = rows[i].kernel,
+                                           .stride = rows[i].stride,
+                                           .pad = rows[i].pad};
+                struct cudnn_plan *plan;
+                d.result = d.dtype;
+                hff_status status = cudnn_plan_make(now.device, &d, &plan);
+                if (status != HFF_OK) print_message("%s\n", hff_error_message());
+                assert_int_equal(status, HFF_OK);
+                cudnn_plan_free(plan);
+                all++;
+                if (d.kind == CUDA_CONV_DATA || (d.kind == CUDA_CONV_WEIGHT && d.dtype == DTYPE_F32)) continue;
+                if (d.kind == CUDA_CONV) d.bias = 1;
+                d.result = DTYPE_F32;
+                if (d.kind == CUDA_CONV) d.result = d.dtype;
+                if (cudnn_plan_make(now.device, &d, &plan) != HFF_OK) continue;
+                with_bias[mode / 3] += d.bias;
+                wide += !d.bias;
+                cudnn_plan_free(plan);
+            }
+        print_message("%s: %d plans; of 7 with bias %d in f32, %d in tf32, %d in bf16; %d of 7 with an f32 gradient of "
+                      "bf16\n",
+                      gpus[gpu].name, all, with_bias[0], with_bias[1], with_bias[2], wide);
+        cudnn_device_free(now.device);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(plans)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(plans), cmocka_unit_test(shapes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

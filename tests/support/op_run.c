@@ -260,6 +260,7 @@ static int pull_value(struct run *r, const struct op_info *info, int a, struct o
     out->arg[a] = calloc((size_t)tensor_count(t), sizeof(double));
     out->raw[a] = malloc(s->bytes);
     out->raw_bytes[a] = s->bytes;
+    out->narrow[a] = t->dtype == DTYPE_BF16;
     memcpy(out->raw[a], s->after + s->front, s->bytes);
     if (t->layout != LAYOUT_OPAQUE)
         return load(t, out->raw[a], out->arg[a]) || complain(r->why, "padding is not 0:", info->arg[a].name);

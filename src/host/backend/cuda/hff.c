@@ -160,7 +160,8 @@ static hff_status create(struct cuda_backend *backend, const struct op_desc *des
 CUDA_CREATE(hff)
 {
     if (desc->attr.hff.discount != 0)
-        return cuda_refuse(desc, "the cuda backend has no loss of two terms (objective.sim) yet; use run.backend cpu");
+        return fail(HFF_E_CONFIG, "the cuda backend does not do op hff in a loss of two terms (objective.sim) yet; use "
+                                  "run.backend cpu");
     return create(backend, desc, out, 0, hff_run);
 }
 

@@ -151,7 +151,7 @@ static hff_status make(struct cudnn_plan *plan, const struct cudnn_device *devic
     TRY(cudnn_graph_make(&plan->bag, device, desc, &graph));
     TRY(propose(&plan->bag, device, graph, CUDNN_HEUR_MODE_A, proposal, &count));
     TRY(propose(&plan->bag, device, graph, CUDNN_HEUR_MODE_FALLBACK, proposal, &count));
-    for (int late = 0; late < (desc->bias ? 1 : 2); late++) /* a bias is not worth a compilation */
+    for (int late = 0; late < 2; late++)
         for (int64_t i = 0; i < count; i++) {
             struct engine own;
             int kept = plan->bag.count;

@@ -88,14 +88,12 @@ static void mlp(void **state)
 {
     (void)state;
     beside_ref(SMALL_MLP SGD, "f32", 1e-5);
-    beside_ref(SMALL_MLP SGD, "bf16", 0.02);
 }
 
 static void cnn(void **state)
 {
     (void)state;
     beside_ref(SMALL_CNN SGD, "f32", 1e-5);
-    beside_ref(SMALL_CNN SGD, "bf16", 0.02);
 }
 
 /* One step captured on the engine's stream and replayed twice: as three steps one by one. */

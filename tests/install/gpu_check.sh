@@ -21,6 +21,7 @@ case "$1 $2" in
 "bench "*) echo "error: not today" >&2 && exit 1 ;;
 esac
 words=("${@/run.backend=cuda/run.backend=cpu}")
+words=("${words[@]/run.dtype=tf32/run.dtype=f32}") # which no CPU computes in
 case "$*" in *again*) [ -n "$PLAY_WRONG" ] && words+=(--set run.seed=2) ;; esac
 [ "$1" = train ] && words+=(--set run.backend=cpu --set data.source=digits --set "data.digits={train: 200, test: 50}" --set "data.augment=[]")
 exec "$HFF_PROGRAM" "${words[@]}"

@@ -1,5 +1,5 @@
 /* Whole training on the cuda backend beside the reference backend: the same parameters within rounding, the same bytes when
- * repeated, and when a step is captured and replayed. On a GPU; and (HFF_FAKE_DEVICE) on the device that tests/fake plays
+ * repeated. On a GPU; and (HFF_FAKE_DEVICE) on the device that tests/fake plays
  * on the CPU, which then works in another order when repeated. */
 #include "support/small_net.h"
 #ifdef HFF_FAKE_DEVICE
@@ -96,37 +96,12 @@ static void cnn(void **state)
     beside_ref(SMALL_CNN SGD, "f32", 1e-5);
 }
 
-/* One step captured on the engine's stream and replayed twice: as three steps one by one. */
-static void captured(void **state)
-{
-    (void)state;
-    struct small_net *net[2];
-    for (int k = 0; k < 2; k++) {
-        net[k] = trained(SMALL_CNN SGD, "cuda", "f32", 1, 1);
-        struct engine *engine = net[k]->setup.engine;
-        const struct backend_api *api = engine->backend->api;
-        struct capture *capture = NULL;
-        if (k) SMALL_OK(api->capture_begin(engine->stream));
-        for (int step = 0; step < (k ? 1 : 2); step++)
-            for (int i = 0; i < engine->stages; i++)
-                for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++)
-                    SMALL_OK(program_run(engine->stage[i].program, (enum section)s, engine->stream));
-        if (!k) continue;
-        SMALL_OK(api->capture_end(engine->stream, &capture));
-        for (int step = 0; step < 2; step++) SMALL_OK(api->replay(capture, engine->stream));
-        SMALL_OK(api->stream_wait(engine->stream));
-        api->capture_destroy(capture);
-    }
-    assert_true(distance(net[0], net[1], 0) == 0 && distance(net[0], net[1], 1) == 0);
-    for (int k = 0; k < 2; k++) small_net_close(net[k]);
-}
-
 int main(void)
 {
     if (backend_cuda.available() != HFF_OK) {
         print_message("skipped: %s\n", hff_error_message());
         return 77;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(captured)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

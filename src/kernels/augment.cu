@@ -119,11 +119,11 @@ template <typename T> KERNEL(THREADS) augment_kernel(const __grid_constant__ str
     }
     if (threadIdx.x == 0) {
         a.y1[b] = s[0].image ? a.labels[number[0]] : 0;
-        a.y2[b] = s[0].image ? a.labels[number[a.partner ? 1 : 0]] : 0;
+        a.y2[b] = s[0].image ? a.labels[a.partner ? number[1] : number[0]] : 0;
         a.weight[b] = s[0].image ? share : 0.0f;
     }
     if (threadIdx.x % WARP == 0 && warp_index() < samples) /* each in a warp of its own */
-        draw(a, seed, epoch, number[warp_index()], drawn + warp_index() * KERNEL_CHANGES);
+        draw(a, seed, epoch, warp_index() == 0 ? number[0] : number[1], drawn + warp_index() * KERNEL_CHANGES);
     BLOCK_SYNC();
     for (int i = (int)threadIdx.x; i < samples * (height + width); i += THREADS) {
         int which = i / (height + width), at = i % (height + width);

@@ -36,7 +36,8 @@ struct window_sizes {
     int kernel, stride, out_height, out_width, pitch;
 };
 
-/* g: what the windows over x's position (b, row, column) give back to channels channel .. channel + V - 1. */
+/* g: what the windows over x's position (b, row, column) give back to channels channel .. channel + V - 1. Mostly there is
+ * one window: unrolled, the loops would only take registers from the caller's. */
 template <typename T, int V>
 DEVICE void window_back(const struct window_sizes &s, const T *dy, const uint8_t *index, int b, int row, int column,
                         int channel, float (&g)[V])
@@ -48,7 +49,9 @@ DEVICE void window_back(const struct window_sizes &s, const T *dy, const uint8_t
     float share = s.max ? 1.0f : 1.0f / (float)(s.kernel * s.kernel);
 #pragma unroll
     for (int i = 0; i < V; i++) g[i] = 0;
+#pragma unroll 1
     for (int r = top; r <= bottom; r++)
+#pragma unroll 1
         for (int c = left; c <= right; c++) {
             int64_t at = (((int64_t)b * s.out_height + r) * s.out_width + c) * s.pitch + channel;
             int place = (row - r * s.stride) * s.kernel + column - c * s.stride;

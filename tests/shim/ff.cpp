@@ -375,11 +375,13 @@ static std::vector<unsigned char> check_goodness_eval(enum dtype dtype, int batc
 static void goodness_eval(void **)
 {
     for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16}) {
-        in_any_order([&] { return check_goodness_eval(dtype, 5, 1, 3, 40, 1, 40, 0); });   /* the original form */
-        in_any_order([&] { return check_goodness_eval(dtype, 7, 10, 10, 13, 3, 16, 1); }); /* one pass */
-        in_any_order([&] { return check_goodness_eval(dtype, 3, 4, 10, 7, 1, 7, 0); });    /* the last one not full */
-        in_any_order([&] { return check_goodness_eval(dtype, 2, 20, 33, 24, 2, 24, 1); }); /* more rows than warps */
-        in_any_order([&] { return check_goodness_eval(dtype, 1, 3, 1, 8, 1, 8, 0); });     /* one class */
+        in_any_order([&] { return check_goodness_eval(dtype, 5, 1, 3, 40, 1, 40, 0); });     /* the original form */
+        in_any_order([&] { return check_goodness_eval(dtype, 7, 10, 10, 13, 3, 16, 1); });   /* one pass */
+        in_any_order([&] { return check_goodness_eval(dtype, 3, 4, 10, 7, 1, 7, 0); });      /* the last one not full */
+        in_any_order([&] { return check_goodness_eval(dtype, 2, 20, 33, 24, 2, 24, 1); });   /* more rows than warps */
+        in_any_order([&] { return check_goodness_eval(dtype, 4, 3, 7, 200, 2, 200, 0); });   /* several warps a row */
+        in_any_order([&] { return check_goodness_eval(dtype, 2, 1, 3, 2100, 1, 2104, 1); }); /* all of them */
+        in_any_order([&] { return check_goodness_eval(dtype, 1, 3, 1, 8, 1, 8, 0); });       /* one class */
     }
 }
 

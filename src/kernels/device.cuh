@@ -66,8 +66,7 @@ static inline int launch(void (*kernel)(P...), int64_t grid, int threads, size_t
     config.stream = stream;
     return (int)cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...);
 #else
-    (void)stream;
-    return shim_launch((int)grid, threads, shared, [=] { kernel(static_cast<P>(args)...); });
+    return shim_enqueue(stream, (int)grid, threads, shared, [=] { kernel(static_cast<P>(args)...); });
 #endif
 }
 

@@ -10,8 +10,8 @@
  * dP in the second.
  * Bytes, (512, 512, 100, 4) with bf16 products: launch 1: 112 blocks read 64 KB of e and 128 KB of p each (p_half: 64 KB)
  * from L2; launch 2: head_loss.cu; launch 3: 120 blocks, 118 KB to 147 KB each. All of it stays in L2 (3 MB of data).
- * Expected on an H200 (132 multiprocessors, about 64 bytes a clock each from L2 at 1.7 GHz), not yet measured: 3.0 + 2.5 +
- * 3.5 us and twice 0.8 us between launches, 11 us of the 16 that are allowed; mma.sync works 0.6 us of it.
+ * Expected on an H200 (132 multiprocessors, about 64 bytes a clock each from L2 at 1.7 GHz), not yet measured: 3.2 + 4.0 +
+ * 4.3 us and twice 0.8 us between launches, 13 us of the 16 that are allowed; mma.sync works 0.6 us of it.
  * (512, 256, 10, 4): head_small.cu. */
 #include "head.cuh"
 
@@ -94,7 +94,7 @@ KERNEL(TILE_THREADS) gradients_kernel(const __grid_constant__ struct gradient_ar
             if (m + row < a.rows && n + column < a.width) a.dp[at] = value - a.p[at] * dots[row];
         });
     } else {
-        figures_total(a.space.figures, a.space.parts, a.metrics, a.dlog_scale, a.log_scale);
+        figures_total<TILE_THREADS>(a.space.figures, a.space.parts, a.metrics, a.dlog_scale, a.log_scale);
     }
 }
 
@@ -179,7 +179,7 @@ static struct head_space space_of(const struct kernel_hff_args *a)
     };
     s.rows_pitch = round_up(rows, 8);
     s.width_pitch = round_up(a->width, 8);
-    s.parts = head_small_fits(a) ? (int)blocks_for(a->batch, SMALL_SAMPLES)
+    s.parts = head_small_fits(a) ? (int)blocks_for(a->batch, small_samples_of(a->batch))
                                  : (int)blocks_for(a->batch, samples_per_part(a->batch));
     s.cos = static_cast<float *>(take(batch * (size_t)s.rows_pitch * sizeof(float)));
     s.along = static_cast<float *>(take(batch * sizeof(float)));

@@ -55,9 +55,22 @@ struct class_view {
     int place;
 };
 
+/* K: per_class where it is known when compiled, so that several classes' loads are under way together; 0: it is not. */
+template <int K>
 DEVICE class_view view_class(const struct head_rule &h, const struct head_sample &s, float scale, int c)
 {
     const float *cos = s.cos + (int64_t)c * h.per_class;
+    if constexpr (K > 0) {
+        float v[K];
+        load(cos, v); /* rows of cos lie on 16 bytes */
+        class_view view = {v[0] * s.factor, 0, 0};
+#pragma unroll
+        for (int k = 1; k < K; k++)
+            if (v[k] * s.factor > view.best) view.best = v[k] * s.factor, view.place = k;
+#pragma unroll
+        for (int k = 0; k < K; k++) view.sum += K == 1 ? 1.0f : expf(scale * (v[k] * s.factor - view.best));
+        return view;
+    }
     class_view view = {cos[0] * s.factor, 0, 0};
     for (int k = 1; k < h.per_class; k++) {
         float v = cos[k] * s.factor;
@@ -78,27 +91,51 @@ struct head_view {
     float other;   /* greatest cosine of any other class */
 };
 
+/* Scores of N classes a lane, from `first` on: all their cosines are read before anything is written. */
+template <int K, int N>
+DEVICE void view_some(const struct head_rule &h, const struct head_sample &s, head_view &v, int first, int label,
+                      float m1, float m2)
+{
+    class_view view[N];
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        int c = first + j * WARP + lane_index();
+        view[j] = view_class<K>(h, s, v.scale, c < h.classes ? c : h.classes - 1);
+    }
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        int c = first + j * WARP + lane_index();
+        if (c >= h.classes) break;
+        float score = v.scale * view[j].best + logf(view[j].sum / (float)h.per_class);
+        s.scores[c] = score;
+        v.first = better(v.first, best{score, c});
+        if (c != label) v.other = fmaxf(v.other, view[j].best);
+        if (label >= 0) score -= (c == s.y1 ? m1 : 0.0f) + (c == s.y2 ? m2 : 0.0f);
+        v.most = fmaxf(v.most, score);
+    }
+}
+
 /* Scores of all classes. Only where the labels mean something (has_labels) are they looked at. */
-DEVICE head_view view_all(const struct head_rule &h, const struct head_sample &s, bool has_labels)
+template <int K> DEVICE head_view view_all(const struct head_rule &h, const struct head_sample &s, bool has_labels)
 {
     head_view v = {expf(*h.log_scale), {-INFINITY, INT32_MAX}, 0, 0, -INFINITY, 0, 0, -2};
     float m1 = v.scale * h.margin * s.w, m2 = v.scale * h.margin * (1 - s.w);
     int label = has_labels ? (s.w >= 1 - s.w ? s.y1 : s.y2) : -1;
-    for (int c = lane_index(); c < h.classes; c += WARP) {
-        class_view view = view_class(h, s, v.scale, c);
-        float score = v.scale * view.best + logf(view.sum / (float)h.per_class);
-        s.scores[c] = score;
-        v.first = better(v.first, best{score, c});
-        if (c != label) v.other = fmaxf(v.other, view.best);
-        if (has_labels) score -= (c == s.y1 ? m1 : 0.0f) + (c == s.y2 ? m2 : 0.0f);
-        v.most = fmaxf(v.most, score);
+    for (int first = 0; first < h.classes;) {
+        if (h.classes - first > WARP) {
+            view_some<K, 4>(h, s, v, first, label, m1, m2);
+            first += 4 * WARP;
+        } else {
+            view_some<K, 1>(h, s, v, first, label, m1, m2);
+            first += WARP;
+        }
     }
     WARP_SYNC(); /* the labels' scores are other lanes' */
     v.first = warp_best(v.first);
     v.most = warp_max(v.most);
     v.other = warp_max(v.other);
     if (has_labels) {
-        class_view view = view_class(h, s, v.scale, label);
+        class_view view = view_class<K>(h, s, v.scale, label);
         v.own = view.best;
         v.own_place = view.place;
         v.s1 = s.scores[s.y1];
@@ -198,16 +235,19 @@ DEVICE head_loss pairwise_loss(const struct head_rule &h, const struct head_samp
     return l;
 }
 
-/* dcos of one class, g being its dL/ds of the mean loss; adds to the lane's sums of q and of unrounded q. */
-template <int MATH>
+/* dcos of one class, g being its dL/ds of the mean loss and score its score; adds to the lane's sums of q and of unrounded
+ * q. A prototype's share of its class is exp(scale cos - score) / per_class. */
+template <int MATH, int K>
 DEVICE void class_gradient(const struct head_rule &h, const struct head_sample &s, float scale, int c, float g,
-                           typename math_of<MATH>::element *dcos, float &along, float &slope)
+                           float score, typename math_of<MATH>::element *dcos, float &along, float &slope)
 {
     typedef typename math_of<MATH>::element element;
-    class_view view = view_class(h, s, scale, c);
-    for (int k = 0; k < h.per_class; k++) {
+    float each = scale * g / (float)h.per_class;
+    int count = K > 0 ? K : h.per_class;
+#pragma unroll
+    for (int k = 0; k < count; k++) {
         int64_t at = (int64_t)c * h.per_class + k;
-        float cos = s.cos[at] * s.factor, exact = scale * g * (expf(scale * (cos - view.best)) / view.sum);
+        float cos = s.cos[at] * s.factor, exact = K == 1 ? each : each * expf(scale * cos - score);
         float near = rounded<element>(for_product<MATH>(exact));
         dcos[at] = narrow<element>(near);
         along += near * cos;
@@ -218,16 +258,16 @@ DEVICE void class_gradient(const struct head_rule &h, const struct head_sample &
 
 /* The sample's scores, loss and, unless the rule is eval, dcos (rows up to `pitch` become 0). Returns along; figures, in
  * shared memory or out of it, gets what the sample adds (lane 0 writes). */
-template <int MATH>
-DEVICE float sample_loss(const struct head_rule &h, const struct head_sample &s, typename math_of<MATH>::element *dcos,
-                         int64_t pitch, double *figures)
+template <int MATH, int K>
+DEVICE float sample_loss_of(const struct head_rule &h, const struct head_sample &s,
+                            typename math_of<MATH>::element *dcos, int64_t pitch, double *figures)
 {
     typedef typename math_of<MATH>::element element;
     bool padding = h.eval && s.w == 0, dead = is_dead(s.length);
     double count = h.eval ? s.w : 1;
     struct head_sample own = s;
     if (h.eval) own.w = 1;
-    head_view v = view_all(h, own, !padding);
+    head_view v = view_all<K>(h, own, !padding);
     head_loss l = {};
     if (!padding) l = h.pairwise ? pairwise_loss(h, own, v) : softmax_loss(h, own, v);
     float along = 0, slope = 0;
@@ -235,8 +275,8 @@ DEVICE float sample_loss(const struct head_rule &h, const struct head_sample &s,
         for (int64_t r = lane_index(); r < pitch; r += WARP)
             if (dead || r >= h.rows) dcos[r] = narrow<element>(0.0f);
         for (int c = lane_index(); c < h.classes && !dead; c += WARP) {
-            float g = c == s.y1 ? l.g1 : c == s.y2 ? l.g2 : other_gradient(h, s, v, l, s.scores[c]);
-            class_gradient<MATH>(h, s, v.scale, c, g * h.share, dcos, along, slope);
+            float score = s.scores[c], g = c == s.y1 ? l.g1 : c == s.y2 ? l.g2 : other_gradient(h, s, v, l, score);
+            class_gradient<MATH, K>(h, s, v.scale, c, g * h.share, score, dcos, along, slope);
         }
         along = warp_sum(along);
         slope = warp_sum(slope);
@@ -256,6 +296,15 @@ DEVICE float sample_loss(const struct head_rule &h, const struct head_sample &s,
     figures[FIGURE_DSCALE] = (double)slope / v.scale + (double)l.dmargin * h.share;
     if (h.wins) count_one(&h.wins[(int64_t)label * h.per_class + v.own_place]);
     return along;
+}
+
+template <int MATH>
+DEVICE float sample_loss(const struct head_rule &h, const struct head_sample &s, typename math_of<MATH>::element *dcos,
+                         int64_t pitch, double *figures)
+{
+    if (h.per_class == 1) return sample_loss_of<MATH, 1>(h, s, dcos, pitch, figures);
+    if (h.per_class == 4) return sample_loss_of<MATH, 4>(h, s, dcos, pitch, figures);
+    return sample_loss_of<MATH, 0>(h, s, dcos, pitch, figures);
 }
 
 /* ---- what the launchers share ---- */
@@ -335,8 +384,13 @@ static inline int head_parts(const struct head_loss_args *a)
 /* head_loss.cu: adds the parts' figures up in their order, to the metrics and dlog_scale. */
 int head_figures(const struct kernel_hff_args *a, const double *figures, int parts, kernel_stream stream);
 
-/* head_small.cu: whether the head fits on chip, and the launch that does all but dP and the sums over parts. */
-enum { SMALL_SAMPLES = 16 }; /* of a block */
+/* head_small.cu: whether the head fits on chip, and the launch that does all but dP and the sums over parts. A block has
+ * 16 rows of samples; while there are multiprocessors left, half of them are empty: then each warp has one sample. */
+enum { SMALL_SAMPLES = 16 };
+static inline int small_samples_of(int batch)
+{
+    return batch <= 132 * TILE_WARPS ? (int)TILE_WARPS : (int)SMALL_SAMPLES;
+}
 bool head_small_fits(const struct kernel_hff_args *a);
 int head_small(const struct kernel_hff_args *a, const struct head_space *space, kernel_stream stream);
 
@@ -368,14 +422,20 @@ DEVICE void write_z(const float *e, int width, float inverse, typename math_of<M
         z[i] = narrow<typename math_of<MATH>::element>(i < width ? for_product<MATH>(e[i] * inverse) : 0.0f);
 }
 
-/* The parts' figures, in their order, by the first FIGURES threads of a block. */
+/* The parts' figures, by a whole block: groups of threads add every GROUPS-th part, then the groups' sums in their order. */
+template <int THREADS>
 DEVICE void figures_total(const double *figures, int parts, double *metrics, float *dlog_scale, const float *log_scale)
 {
-    int i = (int)threadIdx.x;
-    if (i >= FIGURES) return;
+    constexpr int GROUPS = THREADS / FIGURES;
+    SHARED(double, sums, GROUPS *FIGURES);
+    int i = (int)threadIdx.x % FIGURES, group = (int)threadIdx.x / FIGURES;
     double sum = 0;
-#pragma unroll 8
-    for (int part = 0; part < parts; part++) sum += figures[(int64_t)part * FIGURES + i];
+#pragma unroll 4
+    for (int part = group; part < parts && group < GROUPS; part += GROUPS) sum += figures[(int64_t)part * FIGURES + i];
+    if (group < GROUPS) sums[threadIdx.x] = sum;
+    BLOCK_SYNC();
+    if (group > 0) return;
+    for (int g = 1; g < GROUPS; g++) sum += sums[g * FIGURES + i];
     if (i < METRICS)
         metrics[i] += sum;
     else if (dlog_scale)

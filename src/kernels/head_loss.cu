@@ -2,7 +2,7 @@
  *
  * Shapes: cos, dcos (B, R), scores (B, C). Also ||e|| and z where the caller has not computed them.
  * Bytes: cos three times (twice from L1), scores written and twice read, dcos written; e read and z written: B (4 R + 4 C
- * + 2 R + 4 D + 2 D) for bf16 products. (512, 512, 100, 4): 2.9 MB, all in L2; 0.5 us of traffic, about 2.5 us of
+ * + 2 R + 4 D + 2 D) for bf16 products. (512, 512, 100, 4): 2.9 MB, all in L2; 0.5 us of traffic, about 4 us of
  * latency: e, the three passes over the classes and the sums between them come one after the other.
  * Geometry: a warp per sample, 8 samples at a time in a block of 256 threads, at most 128 blocks where the sums of q are
  * wanted (a row of R floats per warp in shared memory). */
@@ -60,14 +60,14 @@ int head_loss(enum kernel_math math, const struct head_loss_args *a, kernel_stre
     return launch(loss_kernel<MATH_F32>, parts, TILE_THREADS, shared, stream, *a);
 }
 
-KERNEL(WARP)
+KERNEL(TILE_THREADS)
 figures_kernel(const double *figures, int parts, double *metrics, float *dlog_scale, const float *log_scale)
 {
-    figures_total(figures, parts, metrics, dlog_scale, log_scale);
+    figures_total<TILE_THREADS>(figures, parts, metrics, dlog_scale, log_scale);
 }
 
 int head_figures(const struct kernel_hff_args *a, const double *figures, int parts, kernel_stream stream)
 {
-    return launch(figures_kernel, 1, WARP, 0, stream, figures, parts, a->metrics, a->eval ? nullptr : a->dlog_scale,
+    return launch(figures_kernel, 1, TILE_THREADS, 0, stream, figures, parts, a->metrics, a->eval ? nullptr : a->dlog_scale,
                   a->log_scale);
 }

@@ -1,15 +1,16 @@
-/* The prototype head for few prototypes, on chip: products, norms, scores, loss and de of 16 samples by one block, with
- * all of p beside them in shared memory (METHOD.md 1.1-1.4; head.cuh). dP and the sums over blocks follow in one launch
- * of head.cu's gradients, which reads the dcos and z that are written here: less traffic than a partial dP per block, and
- * a fixed order.
+/* The prototype head for few prototypes, on chip: products, norms, scores, loss and de of 8 or 16 samples by one block,
+ * with all of p beside them in shared memory (METHOD.md 1.1-1.4; head.cuh). dP and the sums over blocks follow in one
+ * launch of head.cu's gradients, which reads the dcos and z that are written here: less traffic than a partial dP per
+ * block, and a fixed order.
  *
- * Shared memory: e (16, D), p (R, D), dcos (16, R) as the products read them, cos (16, R) and eight warps' parts of it:
- * (512, 256, 10, 4) bf16: 90 KB. D is at most 512 with bf16 products, 256 with f32.
- * Bytes: every block reads p (40 KB; p_half 20 KB) and its 16 KB of e, writes de, z and dcos: for 32 blocks 1.3 MB in
- * (L2), 0.8 MB out. Expected on an H200, not yet measured: launch and first loads 2.0 us, cos 0.4, loss 1.5, de 0.5, then
- * 0.8 us between launches and 2.5 us of dP: 8 us of the 12 that are allowed, nearly all of it latency.
- * Geometry: 256 threads. cos: the warps share D, every warp all prototypes; loss: a warp per sample, two samples each;
- * de: the warps share D's columns, 32 at a time. */
+ * Shared memory: e (16, D), p (R, D), dcos (16, R) as the products read them, cos (16, R) and eight warps' parts of it,
+ * where the scores lie later: (512, 256, 10, 4) bf16: 84 KB. D is at most 512 with bf16 products, 256 with f32.
+ * Bytes: every block reads p (40 KB; p_half 20 KB) and its 8 KB of e, writes de, z and dcos: for 64 blocks 1.8 MB in
+ * (L2), 0.8 MB out. It is nearly all latency, a chain of steps in one warp. Expected on an H200 at 1.7 GHz, counted from
+ * the chain and not yet measured: start 1.0 us, p and e with ||e|| beside them 1.1, cos 0.4, loss 1.4, de and results
+ * 0.8: 4.7 us; then 0.8 us between launches and 2.8 of dP: 8.5 us of the 12 that are allowed.
+ * Geometry: 256 threads. cos: the warps share D, every warp all prototypes; loss: a warp per sample, one each (two where
+ * the batch has more than 8 samples for each of 132 multiprocessors); de: the warps share D's columns, 32 at a time. */
 #include "head.cuh"
 
 enum { SMALL_ROWS = 128, SMALL_COLUMNS = 32 };
@@ -51,10 +52,21 @@ struct small_args {
     struct head_rule rule;
     struct small_sizes sizes;
     struct head_space space;
-    int batch, width;
+    int batch, width, each; /* each: samples of a block */
     const float *e;
     float *scores, *de;
 };
+
+/* This block's samples. */
+struct small_range {
+    int64_t first, end;
+};
+
+DEVICE small_range range_of(const struct small_args &a)
+{
+    int64_t first = (int64_t)blockIdx.x * a.each, end = first + a.each;
+    return {first, end < a.batch ? end : a.batch};
+}
 
 /* cos = e p^T for the block's samples: each warp its share of k, then everyone adds the warps' parts in their order. */
 template <int MATH>
@@ -91,7 +103,7 @@ DEVICE void small_de(const struct small_args &a, const typename math_of<MATH>::e
                      const typename math_of<MATH>::element *p, const float *along, const float *inverse)
 {
     int g = lane_index() / 4, t = lane_index() % 4;
-    int64_t first = (int64_t)blockIdx.x * SMALL_SAMPLES;
+    small_range own = range_of(a);
     for (int n = warp_index() * SMALL_COLUMNS; n < a.width; n += TILE_WARPS * SMALL_COLUMNS) {
         float acc[4][4] = {};
         warp_product<MATH, 4, false, true>(acc, dcos, a.sizes.dcos_pitch, p + n, a.sizes.width_pitch, 0, 1,
@@ -99,32 +111,34 @@ DEVICE void small_de(const struct small_args &a, const typename math_of<MATH>::e
 #pragma unroll
         for (int i = 0; i < 16; i++) {
             int row = g + i % 4 / 2 * 8, column = n + i / 4 * 8 + 2 * t + i % 2;
-            if (first + row >= a.batch || column >= a.width) continue;
-            int64_t at = (first + row) * a.width + column;
+            if (own.first + row >= own.end || column >= a.width) continue;
+            int64_t at = (own.first + row) * a.width + column;
             float z = a.e[at] * inverse[row];
             a.de[at] = (acc[i / 4][i % 4] - z * along[row]) * inverse[row];
         }
     }
 }
 
-/* What dP and the sums over blocks need: dcos, and this block's sums of q and of figures. */
+/* Scores, and what dP and the sums over blocks need: dcos, and this block's sums of q and of figures. */
 template <int MATH>
 DEVICE void small_results(const struct small_args &a, const typename math_of<MATH>::element *dcos, const float *cos,
-                          const float *inverse, const double *figures)
+                          const float *scores, const float *inverse, const double *figures)
 {
     typedef typename math_of<MATH>::element element;
-    int64_t first = (int64_t)blockIdx.x * SMALL_SAMPLES;
-    int rows = a.rule.rows, pitch = (int)a.space.rows_pitch;
+    small_range own = range_of(a);
+    int rows = a.rule.rows, pitch = (int)a.space.rows_pitch, classes = a.rule.classes;
     if (threadIdx.x < FIGURES) {
         double sum = 0;
         for (int i = 0; i < SMALL_SAMPLES; i++) sum += figures[i * FIGURES + (int)threadIdx.x];
         a.space.figures[(int64_t)blockIdx.x * FIGURES + threadIdx.x] = sum;
     }
+    for (int i = (int)threadIdx.x; i < (int)(own.end - own.first) * classes; i += TILE_THREADS)
+        a.scores[own.first * classes + i] = scores[i / classes * a.sizes.cos_pitch + i % classes];
     if (a.rule.eval) return;
     for (int i = (int)threadIdx.x; i < SMALL_SAMPLES * pitch; i += TILE_THREADS) {
         int row = i / pitch, r = i % pitch;
-        if (first + row < a.batch)
-            static_cast<element *>(a.space.dcos)[(first + row) * pitch + r] = dcos[row * a.sizes.dcos_pitch + r];
+        if (own.first + row < own.end)
+            static_cast<element *>(a.space.dcos)[(own.first + row) * pitch + r] = dcos[row * a.sizes.dcos_pitch + r];
     }
     for (int r = (int)threadIdx.x; r < rows; r += TILE_THREADS) {
         float sum = 0;
@@ -135,7 +149,8 @@ DEVICE void small_results(const struct small_args &a, const typename math_of<MAT
 }
 
 template <int MATH, typename P>
-KERNEL(TILE_THREADS) small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> prototypes)
+KERNEL(TILE_THREADS)
+small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> prototypes)
 {
     typedef typename math_of<MATH>::element element;
     constexpr int COLUMNS = math_of<MATH>::CHUNK;
@@ -148,29 +163,34 @@ KERNEL(TILE_THREADS) small_kernel(const __grid_constant__ struct small_args a, s
     element *e = reinterpret_cast<element *>(shared), *p = reinterpret_cast<element *>(shared + z.p);
     element *dcos = reinterpret_cast<element *>(shared + z.dcos);
     float *cos = reinterpret_cast<float *>(shared + z.cos), *part = reinterpret_cast<float *>(shared + z.part);
-    int64_t first = (int64_t)blockIdx.x * SMALL_SAMPLES;
-    struct matrix<float> samples = {a.e, a.width, a.batch, a.width, a.width % 4 == 0};
+    float *scores = part; /* whose sums are in cos by then */
+    small_range range = range_of(a);
+    struct matrix<float> samples = {
+        a.e, a.width, range.end, a.width, a.width % 4 == 0
+    };
     stage<MATH, COLUMNS>(p, z.width_pitch, prototypes, 0, z.rows, 0, z.width);
-    stage<MATH, COLUMNS>(e, z.width_pitch, samples, first, SMALL_SAMPLES, 0, z.width);
-    for (int i = warp_index(); i < SMALL_SAMPLES && first + i < a.batch; i += TILE_WARPS) {
-        const float *own = a.e + (first + i) * a.width;
+    stage<MATH, COLUMNS>(e, z.width_pitch, samples, range.first, SMALL_SAMPLES, 0, z.width);
+    for (int i = warp_index(); i < SMALL_SAMPLES && range.first + i < range.end; i += TILE_WARPS) {
+        const float *own = a.e + (range.first + i) * a.width;
         double length = length_of(own, a.width);
         if (lane_index() == 0) lengths[i] = length;
         if (!a.rule.eval)
             write_z<MATH>(own, a.width, inverse_length(length),
-                          static_cast<element *>(a.space.z) + (first + i) * a.space.width_pitch, a.space.width_pitch);
+                          static_cast<element *>(a.space.z) + (range.first + i) * a.space.width_pitch,
+                          a.space.width_pitch);
     }
     copies_wait();
     BLOCK_SYNC();
     small_cos<MATH>(z, e, p, part, cos);
     BLOCK_SYNC();
     for (int i = warp_index(); i < SMALL_SAMPLES; i += TILE_WARPS) {
-        int64_t b = first + i;
+        int64_t b = range.first + i;
         float sum = 0, factor = 0;
-        if (b < a.batch) {
+        if (b < range.end) {
             factor = inverse_length(lengths[i]);
-            struct head_sample s = {cos + i * z.cos_pitch, factor, lengths[i], a.scores + b * a.rule.classes, nullptr,
-                                    a.rule.y1[b], a.rule.y2[b], a.rule.weight[b]};
+            struct head_sample s = {
+                cos + i * z.cos_pitch, factor,       lengths[i],      scores + i * z.cos_pitch, nullptr,
+                a.rule.y1[b],          a.rule.y2[b], a.rule.weight[b]};
             sum = sample_loss<MATH>(a.rule, s, dcos + i * z.dcos_pitch, z.rows, figures + i * FIGURES);
         } else {
             for (int r = lane_index(); r < z.rows; r += WARP) dcos[i * z.dcos_pitch + r] = narrow<element>(0.0f);
@@ -179,20 +199,21 @@ KERNEL(TILE_THREADS) small_kernel(const __grid_constant__ struct small_args a, s
         if (lane_index() == 0) along[i] = sum, inverse[i] = factor;
     }
     BLOCK_SYNC();
-    small_results<MATH>(a, dcos, cos, inverse, figures);
+    small_results<MATH>(a, dcos, cos, scores, inverse, figures);
     if (!a.rule.eval) small_de<MATH>(a, dcos, p, along, inverse);
 }
 
 template <int MATH, typename P> static int run(const struct small_args *s, const P *p, kernel_stream stream)
 {
     struct matrix<P> prototypes = matrix_of(p, s->width, s->rule.rows, s->width);
-    return launch(small_kernel<MATH, P>, blocks_for(s->batch, SMALL_SAMPLES), TILE_THREADS, s->sizes.bytes, stream, *s,
+    return launch(small_kernel<MATH, P>, blocks_for(s->batch, s->each), TILE_THREADS, s->sizes.bytes, stream, *s,
                   prototypes);
 }
 
 int head_small(const struct kernel_hff_args *a, const struct head_space *space, kernel_stream stream)
 {
-    struct small_args s = {head_rule_of(a), sizes_of(a), *space, a->batch, a->width, a->e, a->scores, a->de};
+    struct small_args s = {head_rule_of(a), sizes_of(a), *space, a->batch, a->width, small_samples_of(a->batch), a->e,
+                           a->scores,       a->de};
     switch (a->math) {
     case MATH_F32: return run<MATH_F32>(&s, a->p, stream);
     case MATH_TF32: return run<MATH_TF32>(&s, a->p, stream);

@@ -7,7 +7,7 @@
  *
  * dR is taken as it is rounded for the products. R is symmetric, but half of it would be as many blocks.
  * Bytes, B = 512 in 4 slices of n = 128, D = 1024, bf16 products: launch 1: x 2.1 MB, u 1 MB; 2: 128 blocks of 16 x 32
- * that read 96 KB each from L2 and write 131 KB of dR in all; 3: 256 blocks of 64 x 64 or 1024 of 16 x 32, u and dR from
+ * that read 96 KB each from L2 and write 131 KB of dR in all; 3: 128 blocks of 64 x 64 that read 33 KB each, u and dR from
  * L2, dx 2.1 MB. 268 MFLOP. Expected on an H200, not yet measured: 2.5 + 4 + 3.5 us and twice 0.8 us between launches.
  * Geometry: launch 1 a warp per sample; 2 and 3 tiles of 64 x 64 or, where those are too few, 16 x 32 (tile.cuh). */
 #include "figures.cuh"

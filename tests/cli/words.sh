@@ -17,6 +17,9 @@ wants 2 "choose one" "$hff" train tiny.yaml --resume --force
 wants 2 "--split" "$hff" eval x --split tets
 wants 2 "train, ops, data and infer" "$hff" bench speed tiny.yaml
 wants 2 "--runs" "$hff" bench ops tiny.yaml --runs none
+wants 2 "the data has 10 classes" "$hff" bench ops tiny.yaml --classes 9
+wants 2 "one number of classes" "$hff" bench train tiny.yaml --classes 10,20
+expect "heads of more classes than the data has" sh -c '"$0" bench ops tiny.yaml --runs 1 --classes 37 | grep -q "hff .* f32 40x37"' "$hff"
 wants 2 "HFF_LOG is quiet" env HFF_LOG=loud "$hff" info
 wants 0 "debug: backend cpu" env HFF_LOG=debug "$hff" train tiny.yaml --dry-run
 [ -z "$(HFF_LOG=quiet "$hff" eval nothing 2>&1)" ] || { echo "HFF_LOG=quiet says something"; bad=1; }

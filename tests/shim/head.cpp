@@ -80,10 +80,11 @@ struct Setup {
         desc.arg[0] = tensor_make2(DTYPE_F64, c.batch, c.width);
         desc.arg[1] = tensor_plain(DTYPE_F64, 3, std::vector<int64_t>{c.classes, c.per_class, c.width}.data());
         if (eval)
-            reference(desc, {e.data(), p.data(), log_scale.data(), y1.data(), weight.data(), scores.data(), metrics.data()});
+            reference(desc,
+                      {e.data(), p.data(), log_scale.data(), y1.data(), weight.data(), scores.data(), metrics.data()});
         else
-            reference(desc, {e.data(), p.data(), log_scale.data(), y1.data(), y2.data(), weight.data(), scores.data(), de.data(),
-                             dp.data(), dlog_scale.data(), metrics.data(), wins.data()});
+            reference(desc, {e.data(), p.data(), log_scale.data(), y1.data(), y2.data(), weight.data(), scores.data(),
+                             de.data(), dp.data(), dlog_scale.data(), metrics.data(), wins.data()});
     }
 };
 
@@ -120,9 +121,9 @@ struct Run {
     struct kernel_hff_args a;
 
     Run(Setup &s_, enum kernel_math math, bool with_half)
-        : s(s_), e(floats(s.e)), p(floats(s.p)), log_scale(floats(s.log_scale)), weight(s.weight), scores(s.scores.size()),
-          de(s.de.size()), dp(s.dp.size()), dlog_scale(1), p_half(s.p.size()), y1(s.y1), y2(s.y2),
-          metrics(std::vector<double>(METRICS, 3.5)), wins(std::vector<int64_t>(s.rows, 2)), a()
+        : s(s_), e(floats(s.e)), p(floats(s.p)), log_scale(floats(s.log_scale)), weight(s.weight),
+          scores(s.scores.size()), de(s.de.size()), dp(s.dp.size()), dlog_scale(1), p_half(s.p.size()), y1(s.y1),
+          y2(s.y2), metrics(std::vector<double>(METRICS, 3.5)), wins(std::vector<int64_t>(s.rows, 2)), a()
     {
         for (size_t i = 0; i < s.p.size(); i++) p_half[i] = bf16_near((float)s.p[i]);
         a.batch = s.c.batch;
@@ -167,7 +168,9 @@ struct Run {
         for (size_t i = 0; i < METRICS; i++) {
             if (i == METRIC_CORRECT && !exact) continue;
             bool counted = i == METRIC_SAMPLES || i == METRIC_CORRECT || i == METRIC_DEAD;
-            double room = counted ? 1e-9 : (double)s.batch * 4 * (score + 1e-6) * (s.c.loss == HFF_LOSS_PAIRWISE ? s.c.classes : 1);
+            double room =
+                counted ? 1e-9
+                        : (double)s.batch * 4 * (score + 1e-6) * (s.c.loss == HFF_LOSS_PAIRWISE ? s.c.classes : 1);
             if (i == METRIC_NORM) room = 1e-9;
             expect_near("metrics", metrics[i], s.metrics[i], room, i == METRIC_NORM ? 1e-9 : 1e-6, i);
         }
@@ -175,7 +178,8 @@ struct Run {
         double share = 6 * score + 4e-6;
         for (size_t b = 0; b < s.batch; b++) {
             double most = largest(s.de, b * s.width, (b + 1) * s.width);
-            for (size_t i = b * s.width; i < (b + 1) * s.width; i++) expect_near("de", de[i], s.de[i], share * most, 0, i);
+            for (size_t i = b * s.width; i < (b + 1) * s.width; i++)
+                expect_near("de", de[i], s.de[i], share * most, 0, i);
         }
         double most = largest(s.dp, 0, s.dp.size());
         for (size_t i = 0; a.dp && i < s.dp.size(); i++) expect_near("dp", dp[i], s.dp[i], share * most, 0, i);
@@ -230,7 +234,8 @@ static void forward_and_backward(void **)
 {
     for (const Case &c : cases) {
         Setup s(c, false);
-        for (enum kernel_math math : {MATH_F32, MATH_TF32, MATH_BF16}) in_any_order([&] { return check_own(s, math, false); });
+        for (enum kernel_math math : {MATH_F32, MATH_TF32, MATH_BF16})
+            in_any_order([&] { return check_own(s, math, false); });
         in_any_order([&] { return check_own(s, MATH_BF16, true); });
     }
 }
@@ -241,6 +246,39 @@ static void large_tiles(void **)
         Setup s(*c, false);
         for (enum kernel_math math : {MATH_F32, MATH_TF32, MATH_BF16}) check_own(s, math, false);
     }
+}
+
+/* Scores and de of the batch's first `count` samples, bf16 products. */
+static std::vector<unsigned char> first_samples(Setup &s, int count)
+{
+    Run run(s, MATH_BF16, false);
+    run.a.batch = count;
+    Buffer<unsigned char> workspace(kernel_hff_workspace(&run.a));
+    run.a.workspace = workspace.data();
+    run_ok(kernel_hff(&run.a, nullptr));
+    workspace.check();
+    std::vector<unsigned char> bytes;
+    unsigned char *scores = reinterpret_cast<unsigned char *>(run.scores.data());
+    unsigned char *de = reinterpret_cast<unsigned char *>(run.de.data());
+    bytes.insert(bytes.end(), scores, scores + 500 * s.classes * sizeof(float));
+    bytes.insert(bytes.end(), de, de + 500 * s.width * sizeof(float));
+    return bytes;
+}
+
+/* More samples than 8 for each of 132 multiprocessors: blocks of 16 where the prototypes fit beside them. A sample's own
+ * results do not depend on that. (Among so many samples some gradients nearly cancel, and bf16 products leave no digit of
+ * those: with them the two sizes are compared.) */
+static void many_samples(void **)
+{
+    Case c = {1061, 9, 3, 4, HFF_LOSS_SOFTMAX, 0.1, 0, 16, true, true, true, true, 0};
+    for (bool eval : {false, true}) {
+        Setup s(c, eval);
+        check_own(s, MATH_F32, false);
+    }
+    Setup s(c, false);
+    assert_int_equal(small_samples_of(c.batch), SMALL_SAMPLES);
+    assert_int_equal(small_samples_of(500), TILE_WARPS);
+    assert_true(first_samples(s, c.batch) == first_samples(s, 500));
 }
 
 static void evaluation(void **)
@@ -312,8 +350,12 @@ static void not_a_number_is_noticed(void **)
 
 int main()
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(variants),    cmocka_unit_test(forward_and_backward),
-                                       cmocka_unit_test(large_tiles), cmocka_unit_test(evaluation),
-                                       cmocka_unit_test(tiled),       cmocka_unit_test(not_a_number_is_noticed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(variants),
+                                       cmocka_unit_test(forward_and_backward),
+                                       cmocka_unit_test(large_tiles),
+                                       cmocka_unit_test(many_samples),
+                                       cmocka_unit_test(evaluation),
+                                       cmocka_unit_test(tiled),
+                                       cmocka_unit_test(not_a_number_is_noticed)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

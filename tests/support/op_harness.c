@@ -23,12 +23,20 @@ int harness_close(void **state)
     return 0;
 }
 
+/* HFF_TEST_BACKEND, where set, names the only one to test. */
+static int wanted(const char *name)
+{
+    const char *only = getenv("HFF_TEST_BACKEND");
+    return !only || strcmp(only, name) == 0;
+}
+
 int harness_open(void **state)
 {
     struct harness *h = calloc(1, sizeof *h);
     *state = h;
     if (backend_open("ref", 1, &h->ref) != HFF_OK) return -1;
     for (int b = 0; backends[b] && b < HARNESS_BACKENDS; b++) {
+        if (!wanted(backends[b]->name)) continue;
         hff_status status = backends[b]->available();
         if (status != HFF_OK) print_message("%s not tested: %s\n", backends[b]->name, hff_error_message());
         if (status != HFF_OK) continue;
@@ -37,6 +45,7 @@ int harness_open(void **state)
         struct backend *first = h->tested[h->backends++][0];
         if (!first->api->computes(first, DTYPE_BF16)) print_message("%s not tested in bf16\n", first->api->name);
     }
+    if (h->backends == 0) exit(77); /* ctest: skipped; why was said */
     return 0;
 }
 
@@ -67,6 +76,7 @@ static int differ(const struct op_case *c, const struct op_values *in, const str
     for (int a = 0; a < info->args; a++) {
         if (!truth->arg[a]) continue;
         struct op_room room = op_room(c, in, truth, a);
+        if (out->narrow[a] && case_dtype(c, a) == DTYPE_F32) room.relative += 1.01 / 256; /* op_tolerance.c */
         for (int64_t i = 0; i < tensor_count(&c->desc.arg[a]); i++) {
             double want = truth->arg[a][i], have = out->arg[a][i], within = op_tolerance(&room, in, i, want);
             if (have == want || fabs(have - want) <= within || (isnan(want) && isnan(have))) continue;
@@ -132,6 +142,10 @@ static void check_case(struct harness *h, const struct op_case *c)
         for (int b = 0; b < h->backends; b++) {
             if (!computes(h->tested[b][0], c)) continue;
             int failed = check_backend(h->tested[b], c, &in, &truth, why);
+            if (failed >= 0 && strstr(why, "does not do op")) { /* it has not got the op yet, and says so */
+                if (!h->absent[c->desc.kind]++) print_message("not tested: %s\n", why);
+                continue;
+            }
             if (failed >= 0) report(h, c, h->tested[b][0]->api->name, team[failed], why);
         }
     }

@@ -34,6 +34,7 @@ struct op_values {
     double *arg[OP_ARGS];        /* NULL where absent */
     unsigned char *raw[OP_ARGS]; /* outputs as they lay in the backend's memory */
     size_t raw_bytes[OP_ARGS];
+    int narrow[OP_ARGS]; /* the backend chose bf16 for a result that the case has in f32 */
 };
 
 enum { HARNESS_BACKENDS = 8, HARNESS_WHY = 256 };
@@ -42,6 +43,7 @@ struct harness {
     struct backend *ref;
     struct backend *tested[HARNESS_BACKENDS][3]; /* each available backend with 1, 2 and 4 threads */
     int backends, cases, failed;
+    int absent[OP_KINDS]; /* cases not tested because a backend has not got the op */
 };
 
 /* cmocka group setup and teardown: *state is the harness. */

@@ -10,7 +10,8 @@
 
 enum { GUARD = 64, GUARD_BYTE = 0xA5, UNSET_BYTE = 0xFF }; /* four or eight 0xFF are a NaN */
 
-/* One buffer: guard, one element so that the data are aligned to their type only, data, guard. */
+/* One buffer: guard, one element so that the data are aligned to their type only (or as the backend wants them), data,
+ * guard. */
 struct slot {
     struct tensor tensor;
     void *memory;
@@ -89,6 +90,11 @@ static size_t element_at(const struct tensor *t, int64_t i)
         int64_t channel = i / area % channels, sample = i / area / channels;
         i = ((sample * blocks + channel / t->block) * area + i % area) * t->block + channel % t->block;
     }
+    if (t->layout == LAYOUT_CHANNELS_LAST) {
+        int64_t area = tensor_area(t), channels = t->dim[1], pitch = (channels + t->block - 1) / t->block * t->block;
+        int64_t channel = i / area % channels, sample = i / area / channels;
+        i = (sample * area + i % area) * pitch + channel;
+    }
     return (size_t)i * dtype_bytes(t->dtype);
 }
 
@@ -103,7 +109,7 @@ static int load(const struct tensor *t, const unsigned char *bytes, double *valu
 {
     size_t size = tensor_bytes(t), element = dtype_bytes(t->dtype);
     for (int64_t i = 0; i < tensor_count(t); i++) values[i] = element_get(t->dtype, bytes + element_at(t, i));
-    if (t->layout != LAYOUT_BLOCKED || t->dtype == DTYPE_U8) return 1;
+    if ((t->layout != LAYOUT_BLOCKED && t->layout != LAYOUT_CHANNELS_LAST) || t->dtype == DTYPE_U8) return 1;
     unsigned char *rest = malloc(size);
     memcpy(rest, bytes, size);
     for (int64_t i = 0; i < tensor_count(t); i++) memset(rest + element_at(t, i), 0, element);
@@ -212,6 +218,15 @@ static void share_slots(struct run *r, const struct op_case *c)
     if (c->desc.kind == OP_NORM_BACK) r->shares[6] = 5;
 }
 
+/* Bytes before the data. What may be a parameter, or the gradient of one, lies on its element type in every backend. */
+static size_t front_of(const struct run *r, const struct op_info *info, int a, const struct tensor *t)
+{
+    int parameter = info->arg[a].dtype == ARG_REAL && (t->rank == 1 || info->arg[a].access & ARG_OPEN);
+    if (r->backend->api->alignment == 0 || (parameter && t->layout == LAYOUT_PLAIN && t->dtype == DTYPE_F32))
+        return GUARD + dtype_bytes(t->dtype);
+    return GUARD;
+}
+
 static int push_all(struct run *r, const struct op_case *c, const struct op_values *in)
 {
     const struct op_info *info = &op_table[c->desc.kind];
@@ -219,7 +234,7 @@ static int push_all(struct run *r, const struct op_case *c, const struct op_valu
         struct tensor t = r->op->desc.arg[a], plain = t;
         if (t.rank == 0 || r->shares[a] != a) continue;
         if (t.layout == LAYOUT_ANY) return complain(r->why, "op_create leaves a layout open:", info->arg[a].name);
-        if (!slot_open(r, &r->slot[a], &t, tensor_bytes(&t), GUARD + dtype_bytes(t.dtype))) return 0;
+        if (!slot_open(r, &r->slot[a], &t, tensor_bytes(&t), front_of(r, info, a, &t))) return 0;
         struct slot *s = &r->slot[a];
         if (info->arg[a].access & ARG_IN && t.layout == LAYOUT_OPAQUE) {
             plain = tensor_plain(case_dtype(c, a), t.rank, t.dim);
@@ -245,6 +260,7 @@ static int pull_value(struct run *r, const struct op_info *info, int a, struct o
     out->arg[a] = calloc((size_t)tensor_count(t), sizeof(double));
     out->raw[a] = malloc(s->bytes);
     out->raw_bytes[a] = s->bytes;
+    out->narrow[a] = t->dtype == DTYPE_BF16;
     memcpy(out->raw[a], s->after + s->front, s->bytes);
     if (t->layout != LAYOUT_OPAQUE)
         return load(t, out->raw[a], out->arg[a]) || complain(r->why, "padding is not 0:", info->arg[a].name);

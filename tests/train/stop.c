@@ -16,7 +16,9 @@ static const char text[] = "run: {batch: 20, slices: 4, backend: cpu}\n"
 /* So many runs would take hours. */
 static hff_status measure(hff_status (*bench)(const struct bench_request *, FILE *), volatile sig_atomic_t *signal)
 {
-    struct bench_request request = {.config_path = "stop.yaml", .runs = bench == bench_infer ? 10000 : 1000000};
+    int rounds = bench == bench_infer || bench == bench_methods;
+    struct bench_request request = {.config_path = "stop.yaml", .runs = rounds ? 10000 : 1000000};
+    request.methods = "hff,backprop";
     request.json = 1;
     request.console.signal = signal;
     request.classes = request.batches = (const int[]){10};
@@ -34,6 +36,7 @@ static void measurements_stop(void **state)
     volatile sig_atomic_t interrupt = SIGINT, terminate = SIGTERM;
     SMALL_OK(file_write("stop.yaml", text, sizeof text - 1));
     assert_int_equal(measure(bench_train, &interrupt), HFF_E_INTERRUPTED);
+    assert_int_equal(measure(bench_methods, &terminate), HFF_E_TERMINATED);
     assert_int_equal(measure(bench_ops, &terminate), HFF_E_TERMINATED);
     assert_int_equal(measure(bench_data, &interrupt), HFF_E_INTERRUPTED);
     assert_int_equal(measure(bench_infer, &terminate), HFF_E_TERMINATED);

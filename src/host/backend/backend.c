@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-const struct backend_api *const backends[] = {&backend_cpu, &backend_ref, NULL};
+const struct backend_api *const backends[] = {&backend_cuda, &backend_cpu, &backend_ref, NULL};
 
 enum { BACKENDS = sizeof backends / sizeof backends[0] - 1 };
 
@@ -38,7 +38,12 @@ static hff_status open_auto(int threads, struct backend **out)
     hff_status status = HFF_OK;
     for (int i = 0; i < BACKENDS; i++) {
         status = open_available(backends[i], threads, out);
-        if (status != HFF_OK) continue;
+        if (status != HFF_OK) {
+            /* A build that has no such backend has nothing to tell. */
+            if (backends[i]->alloc)
+                log_info("backend %s: %s; going on without it", backends[i]->name, hff_error_message());
+            continue;
+        }
         log_debug("backend %s: %s", backends[i]->name, backends[i]->describe(*out));
         return HFF_OK;
     }

@@ -7,7 +7,7 @@
  *     b->api->stream_wait(stream);           now it is done
  *
  * Memory arguments are the backend's own (alloc), 64-byte aligned at the start of each arena; op arguments need the
- * alignment of their element type only, and overlap only where op.h says so. */
+ * alignment of their element type only (see alignment below), and overlap only where op.h says so. */
 #ifndef HFF_BACKEND_BACKEND_H
 #define HFF_BACKEND_BACKEND_H
 
@@ -25,6 +25,10 @@ struct op {
     struct op_desc desc; /* as asked, with every LAYOUT_ANY (and its type) replaced by what the op reads or writes */
 };
 
+/* How operands of products that are f32 may be rounded before they are multiplied; sums are f32 always. BF16: those of
+ * op hff alone, TF32 elsewhere. */
+enum precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16 };
+
 struct backend_api {
     const char *name, *help;
 
@@ -35,6 +39,15 @@ struct backend_api {
     /* One line about the device: "2 threads, AVX-512, oneDNN 2.6.3". */
     const char *(*describe)(struct backend *backend);
 
+    /* Bytes to which op arguments and workspaces are aligned, beyond their element type's; 0: no more than that.
+     * Parameters, their gradients and moments, which lie side by side in groups, never need more. */
+    int alignment;
+
+    /* For ops created from now on; a backend opens with PRECISION_F32. NULL where there is no other. */
+    hff_status (*set_precision)(struct backend *backend, enum precision precision);
+
+    /* What alloc can still give. NULL: the host's memory. */
+    hff_status (*memory_left)(struct backend *backend, size_t *bytes);
     /* Zeroed memory. HFF_E_MEMORY names the bytes. */
     hff_status (*alloc)(struct backend *backend, size_t bytes, void **out);
     void (*free)(struct backend *backend, void *memory);
@@ -104,6 +117,6 @@ extern const struct backend_api *const backends[];
 hff_status backend_open(const char *name, int threads, struct backend **out);
 void backend_close(struct backend *backend);
 
-extern const struct backend_api backend_ref, backend_cpu;
+extern const struct backend_api backend_ref, backend_cpu, backend_cuda;
 
 #endif

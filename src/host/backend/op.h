@@ -3,7 +3,8 @@
  * B is the batch, S the slices; shapes are logical (tensor.h). "real" tensors are f32 (f64 in the reference backend).
  * Activations and their gradients (x, y, dy, dx below) are real too, or, beside f32 for everything else, bf16: an op
  * then computes in f32 (or f64 where the row says so) and rounds once, to the nearest, when it writes them; products
- * take their weights rounded to bf16 and add up in f32. e and de of hff are always real.
+ * take their weights rounded to bf16 and add up in f32. e and de of hff are always real. The cuda backend's dw of
+ * conv_weight beside such activations is rounded to bf16 too (cuDNN has no other).
  * An op whose result is a sum over samples computes it slice by slice: slice s holds samples [s B/S, (s+1) B/S), its
  * part is computed by one thread in an order that depends on the slice alone, and parts are combined pairwise in a
  * fixed tree (tree.h). So its bits depend on neither threads nor ranks. Ops never read and write the same memory

@@ -8,8 +8,12 @@
 
 static const struct option_row options[] = {
     {"--set", "KEY=VALUE", "change a key of the config"},
-    {"--runs", "N", "measured repetitions (default: 20 steps, 7 of each op, 200 batches, 5 rounds of predictions)"},
-    {"--classes", "N,...", "infer: numbers of classes (default 100)"},
+    {"--runs", "N",
+     "repetitions (default: 20 steps, 9 rounds of methods, 7 of each op, 200 batches, 5 rounds of infer)"},
+    {"--methods", "NAME,...", "train: the net trained by each of them, measured in turns (below)"},
+    {"--until", "ACCURACY", "train, of methods: also epochs and time until it is reached, e.g. 0.98"},
+    {"--classes", "N,...",
+     "infer: numbers of classes (default 100); of another bench: one, which the heads get instead of the data's"},
     {"--batch", "N,...", "infer: images predicted at a time (default 64)"},
     {"--figure", "FILE", "infer, of runs: bars of their speed (PNG)"},
     {"--json", NULL, "one JSON document on standard output"},
@@ -26,10 +30,17 @@ static hff_status infer(const struct bench_request *request, FILE *out)
     return config ? bench_infer(request, out) : bench_models(request, out);
 }
 
+static hff_status train(const struct bench_request *request, FILE *out)
+{
+    if (request->until > 0 && !request->methods)
+        return fail(HFF_E_USAGE, "--until goes with --methods (hff train has run.until.accuracy)");
+    return request->methods ? bench_methods(request, out) : bench_train(request, out);
+}
+
 static const struct {
     const char *name;
     hff_status (*run)(const struct bench_request *request, FILE *out);
-} kinds[] = {{"train", bench_train}, {"ops", bench_ops}, {"data", bench_data}, {"infer", infer}};
+} kinds[] = {{"train", train}, {"ops", bench_ops}, {"data", bench_data}, {"infer", infer}};
 
 static hff_status number(const char *option, const char *text, long most, char after, long *value, const char **rest)
 {
@@ -53,6 +64,16 @@ static hff_status numbers(const char *option, const char *text, long most, int *
     return HFF_OK;
 }
 
+/* "0.98", above 0 and at most 1. */
+static hff_status accuracy(const char *text, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    if (end == text || *end || !(*out > 0 && *out <= 1))
+        return fail(HFF_E_USAGE, "--until takes an accuracy above 0 and at most 1, not '%s'", text);
+    return HFF_OK;
+}
+
 static hff_status run(const struct arguments *arguments)
 {
     int classes[CLI_MAX], batches[CLI_MAX];
@@ -67,24 +88,31 @@ static hff_status run(const struct arguments *arguments)
         .models = arguments->word + 1,
         .model_count = arguments->words - 1,
         .figure = argument_of(arguments, "--figure"),
+        .methods = argument_of(arguments, "--methods"),
     };
     const char *runs = argument_of(arguments, "--runs"), *some = argument_of(arguments, "--classes"),
-               *sizes = argument_of(arguments, "--batch"), *rest;
+               *sizes = argument_of(arguments, "--batch"), *until = argument_of(arguments, "--until"), *rest;
     long value;
     if (runs) {
         TRY(number("--runs", runs, 1000000, 0, &value, &rest));
         request.runs = (int)value;
     }
+    if (until) TRY(accuracy(until, &request.until));
     TRY(numbers("--classes", some ? some : "100", 100000, classes, &request.class_count));
+    if (some) request.heads = classes[0];
     TRY(numbers("--batch", sizes ? sizes : "64", 1 << 20, batches, &request.batch_count));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcmp(kinds[i].name, arguments->word[0]) != 0) continue;
         if (arguments->words > 2 && kinds[i].run != infer)
             return fail(HFF_E_USAGE, "hff bench %s takes one config", kinds[i].name);
+        if (request.class_count > 1 && kinds[i].run != infer)
+            return fail(HFF_E_USAGE, "hff bench %s takes one number of classes", kinds[i].name);
         return kinds[i].run(&request, stdout);
     }
     return fail(HFF_E_USAGE, "hff bench has train, ops, data and infer, not '%s'", arguments->word[0]);
 }
+
+#define METHOD_HELP(name, objective, partition, recompute, parts, help) "  " name ": " help "\n"
 
 const struct command command_bench = {
     "bench",
@@ -92,7 +120,8 @@ const struct command command_bench = {
     "time a config's training steps, its ops, its data path or its predictions",
     "hff bench infer CONFIG compares prediction with the same layers as HFF and as FF; hff bench infer RUN RUN... "
     "trained\n"
-    "models, with their accuracy.",
+    "models, with their accuracy. hff bench train CONFIG --methods compares training of one net by:\n" METHODS(
+        METHOD_HELP),
     options,
     2,
     17,

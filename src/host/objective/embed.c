@@ -17,6 +17,12 @@ static hff_status add_pool(struct head *head, int64_t side, const char *name)
     return add(head, pool);
 }
 
+/* Whether pooling to side and then to grid averages equal windows of equal windows, and so is one pool to grid. */
+static int is_one_pool(const struct shape *in, int64_t side, int64_t grid)
+{
+    return side > 0 && side % grid == 0 && in->dim[1] % side == 0 && in->dim[2] % side == 0;
+}
+
 void head_body(struct head *head)
 {
     int passed, last = head->stage == head->stages;
@@ -35,10 +41,11 @@ hff_status head_embed(struct head *head)
         if (kernel % 2 == 0)
             return config_fail(config_at(head->config, "head"),
                                "head.aux_kernel is %d; it must be odd ('same' padding)", kernel);
-        TRY(add_pool(head, config_int(head->config, "head.pool"), "head.pool"));
         /* A 1x1 convolution without activation commutes with average pooling: pool first, the same result for less
          * work. */
         int pool_first = kernel == 1 && act == ACT_NONE;
+        int64_t side = config_int(head->config, "head.pool");
+        if ((aux && !pool_first) || !is_one_pool(&head->shape, side, grid)) TRY(add_pool(head, side, "head.pool"));
         if (pool_first) TRY(add_pool(head, grid, "head.grid"));
         if (aux) {
             TRY(add(head, (struct layer){.kind = &layer_conv,

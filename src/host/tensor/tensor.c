@@ -71,7 +71,8 @@ int64_t tensor_area(const struct tensor *t)
 size_t tensor_row_bytes(const struct tensor *t)
 {
     int64_t count = tensor_row(t);
-    if (t->layout == LAYOUT_BLOCKED) count = (t->dim[1] + t->block - 1) / t->block * t->block * tensor_area(t);
+    if (t->layout == LAYOUT_BLOCKED || t->layout == LAYOUT_CHANNELS_LAST)
+        count = (t->dim[1] + t->block - 1) / t->block * t->block * tensor_area(t);
     return (size_t)count * dtype_bytes(t->dtype);
 }
 
@@ -97,6 +98,7 @@ const char *tensor_text(const struct tensor *t, char *out, size_t size)
         used += snprintf(out + used, size - (size_t)used, "%s%lld", i ? "x" : "", (long long)t->dim[i]);
     if (used < (int)size) {
         if (t->layout == LAYOUT_BLOCKED) snprintf(out + used, size - (size_t)used, " blocked%d", t->block);
+        if (t->layout == LAYOUT_CHANNELS_LAST) snprintf(out + used, size - (size_t)used, " last%d", t->block);
         if (t->layout == LAYOUT_OPAQUE) snprintf(out + used, size - (size_t)used, " packed");
     }
     return out;

@@ -20,10 +20,11 @@ enum dtype {
 };
 
 enum layout {
-    LAYOUT_PLAIN,   /* row-major in the logical order */
-    LAYOUT_BLOCKED, /* rank 4: (N, ceil(C / block), H, W, block); channels beyond C are 0 */
-    LAYOUT_ANY,     /* the backend may choose (only in descriptions given to op_create) */
-    LAYOUT_OPAQUE,  /* the backend chose: opaque_bytes bytes that only its ops read */
+    LAYOUT_PLAIN,         /* row-major in the logical order */
+    LAYOUT_BLOCKED,       /* rank 4: (N, ceil(C / block), H, W, block); channels beyond C are 0 */
+    LAYOUT_CHANNELS_LAST, /* rank 4: (N, H, W, C rounded up to a multiple of block); channels beyond C are 0 */
+    LAYOUT_ANY,           /* the backend may choose (only in descriptions given to op_create) */
+    LAYOUT_OPAQUE,        /* the backend chose: opaque_bytes bytes that only its ops read */
 };
 
 struct tensor {

@@ -1,5 +1,6 @@
 /* hff bench train, ops and data. */
 #include "bench.h"
+#include "bench_rows.h"
 #include "evaluate.h"
 #include "setup.h"
 
@@ -11,34 +12,6 @@
 
 enum { WARM_UP = 3 };
 
-struct spread {
-    double median, min, max;
-    int runs;
-};
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts seconds. */
-static struct spread spread_of(double *seconds, int runs)
-{
-    qsort(seconds, (size_t)runs, sizeof *seconds, ascending);
-    return (struct spread){seconds[runs / 2], seconds[0], seconds[runs - 1], runs};
-}
-
-static void put_spread(json_t *row, const char *key, struct spread s)
-{
-    json_t *object = json_object();
-    json_object_set_new(object, "median", json_number(1e3 * s.median));
-    json_object_set_new(object, "min", json_number(1e3 * s.min));
-    json_object_set_new(object, "max", json_number(1e3 * s.max));
-    json_object_set_new(row, key, object);
-    json_object_set_new(row, "runs", json_integer(s.runs));
-}
-
 /* One open config with its engine bound and its first training batch copied out of the loader. */
 struct bench {
     const struct bench_request *request;
@@ -49,16 +22,23 @@ struct bench {
     struct arena arena;
 };
 
+hff_status bench_joint(const struct setup *setup)
+{
+    if (setup->engine->sequential)
+        return config_fail(config_at(config_root(setup->config), "engine.schedule"),
+                           "what is timed are steps that train all stages; use engine.schedule joint");
+    return HFF_OK;
+}
+
 static hff_status bench_open(struct bench *bench, const struct bench_request *request)
 {
     struct setup *setup = &bench->setup;
     bench->request = request;
+    setup->classes = request->heads;
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
     TRY(setup_open(setup, 1));
-    if (setup->engine->sequential)
-        return config_fail(config_at(config_root(setup->config), "engine.schedule"),
-                           "what is timed are steps that train all stages; use engine.schedule joint");
+    TRY(bench_joint(setup));
     TRY(setup_fits(setup));
     TRY(engine_bind(setup->engine));
     TRY(engine_init(setup->engine, setup->run.seed));
@@ -123,8 +103,7 @@ static hff_status time_steps(struct bench *bench, int runs, double *seconds)
     for (int i = -WARM_UP; i < runs; i++) {
         if (i == 0) {
             TRY(engine_drain(engine));
-            for (int k = 0; k < engine->stages; k++)
-                memset(engine->stage[k].seconds, 0, sizeof engine->stage[k].seconds);
+            clear_phases(engine);
         }
         double start = clock_seconds();
         if (i == 0) first = start;
@@ -138,45 +117,35 @@ static hff_status time_steps(struct bench *bench, int runs, double *seconds)
     return HFF_OK;
 }
 
-static void add_phases(const struct bench *bench, json_t *row, int runs, double *sum)
-{
-    json_t *stages = json_array();
-    const struct engine *engine = bench->setup.engine;
-    for (int i = 0; i < engine->stages; i++) {
-        json_t *stage = json_object();
-        for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) {
-            double ms = 1e3 * engine->stage[i].seconds[s] / runs;
-            sum[s] += ms;
-            json_object_set_new(stage, section_name((enum section)s), json_number(ms));
-        }
-        json_array_append_new(stages, stage);
-    }
-    json_object_set_new(row, "stages_ms", stages);
-}
-
 static hff_status run_train(struct bench *bench, const struct bench_request *request, FILE *out)
 {
+    const struct engine *engine = bench->setup.engine;
     int runs = request->runs ? request->runs : 20;
     double *seconds = ARENA_NEW(&bench->arena, double, runs), sum[SECTIONS] = {0};
     TRY(time_steps(bench, runs, seconds));
     struct spread s = spread_of(seconds, runs);
     json_t *row = json_object();
     put_spread(row, "step_ms", s);
-    json_object_set_new(row, "images_per_s", json_number(bench->setup.run.batch / s.median));
-    add_phases(bench, row, runs, sum);
-    double flops = engine_flops(bench->setup.engine, 1) * bench->setup.run.batch;
+    json_object_set_new(row, "images_per_s", json_number(engine->batch / s.median));
+    put_phases(row, engine, runs, sum);
+    double flops = engine_flops(engine, 1) * engine->batch;
     json_object_set_new(row, "gflops", json_number(flops / s.median * 1e-9));
-    json_object_set_new(row, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(&bench->setup)));
+    put_plan(row, &bench->setup);
     json_object_set_new(row, "peak_resident_bytes", json_integer(memory_peak()));
     json_array_append_new(bench->rows, row);
     if (request->json) return HFF_OK;
     print_head(bench, "training step", out);
     fprintf(out, "  %.2f ms a step (%.2f to %.2f in %d runs), %.0f images/s, %.1f GFLOP/s\n", 1e3 * s.median,
-            1e3 * s.min, 1e3 * s.max, runs, bench->setup.run.batch / s.median, flops / s.median * 1e-9);
-    for (int k = SECTION_FORWARD; k <= SECTION_UPDATE; k++)
-        fprintf(out, "  %-9s %8.2f ms\n", section_name((enum section)k), sum[k]);
-    fprintf(out, "  memory    %8.1f MB planned, %.1f MB peak resident\n",
-            (double)setup_planned_bytes(&bench->setup) * 1e-6, (double)memory_peak() * 1e-6);
+            1e3 * s.min, 1e3 * s.max, runs, engine->batch / s.median, flops / s.median * 1e-9);
+    enum section phases[PHASES + 1];
+    step_phases(engine, phases);
+    for (const enum section *k = phases; *k != SECTIONS; k++)
+        fprintf(out, "  %-9s %8.2f ms\n", section_name(*k), sum[*k]);
+    fprintf(out, "  heads     %8.1f %% of %.1f MFLOP for each image\n", 100 * head_flops_share(engine),
+            engine_flops(engine, 1) * 1e-6);
+    fprintf(out, "  memory    %8.1f MB planned (%.1f activations), %.1f MB peak resident\n",
+            (double)setup_planned_bytes(&bench->setup) * 1e-6, (double)activation_bytes(engine) * 1e-6,
+            (double)memory_peak() * 1e-6);
     return HFF_OK;
 }
 

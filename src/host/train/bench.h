@@ -11,6 +11,10 @@ struct bench_request {
     int set_count;
     int runs; /* measured repetitions; 0: the default of the bench */
     int json;
+    int heads; /* train, ops, data: classes of the heads; 0: the data's */
+    /* train */
+    const char *methods; /* names with commas between them; NULL: the config as it is */
+    double until;        /* of methods: train each to this accuracy too; 0: no */
     /* infer */
     const int *classes, *batches;
     int class_count, batch_count;
@@ -22,6 +26,24 @@ struct bench_request {
 
 /* Training steps of the config's net on one batch of its data: milliseconds, images/s, phases, bytes. */
 hff_status bench_train(const struct bench_request *request, FILE *out);
+/* The same net trained by several methods, measured in turns; with until also epochs and time to an accuracy. A method
+ * that the net cannot have is reported as refused; HFF_E_CONFIG or HFF_E_MEMORY when all are. */
+hff_status bench_methods(const struct bench_request *request, FILE *out);
+
+/* The methods: name, objective, keys laid over the config (net.partition; engine.recompute; parts of a batch, whose
+ * run.micro_batch is as many times smaller, 0: the config's), what it is for people. Local methods keep the config's
+ * net.partition. */
+#define METHODS(X)                                                                                                     \
+    X("hff", "hff", NULL, NULL, 0, "stages by cosines to prototypes")                                                  \
+    X("ff", "ff", NULL, NULL, 0, "Forward-Forward")                                                                    \
+    X("softmax", "softmax", NULL, NULL, 0, "stages by linear heads")                                                   \
+    X("cwc", "cwc", NULL, NULL, 0, "stages by channel energy")                                                         \
+    X("backprop", "softmax", "net.partition=whole", NULL, 0, "the whole net by a linear head")                         \
+    X("backprop_hff", "hff", "net.partition=whole", NULL, 0, "the whole net by cosines to prototypes")                 \
+    X("backprop_recompute", "softmax", "net.partition=whole", "engine.recompute=auto", 0,                              \
+      "as backprop, recomputing activations")                                                                          \
+    X("backprop_micro", "softmax", "net.partition=whole", NULL, 4, "as backprop, a batch in four parts")
+
 /* Every op of every stage's program: milliseconds, GFLOP/s, GB/s, share of a step. */
 hff_status bench_ops(const struct bench_request *request, FILE *out);
 /* The loader and augmentation alone, by number of loader threads: images/s, and the share that would be of a

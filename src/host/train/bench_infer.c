@@ -60,16 +60,23 @@ static hff_status image_shape(const struct bench_request *request, struct shape 
     return status;
 }
 
-static json_t *latency_json(const struct latency *l)
+static json_t *latency_json(const struct contender *c)
 {
+    double images_per_s;
+    struct spread l = contender_latency(c, &images_per_s);
     json_t *row = json_object();
-    json_object_set_new(row, "images_per_s", json_number(l->images_per_s));
-    json_object_set_new(row, "p50_ms", json_number(1e3 * l->p50));
-    json_object_set_new(row, "p99_ms", json_number(1e3 * l->p99));
-    json_object_set_new(row, "min_ms", json_number(1e3 * l->min));
-    json_object_set_new(row, "max_ms", json_number(1e3 * l->max));
-    json_object_set_new(row, "runs", json_integer(l->runs));
+    json_object_set_new(row, "images_per_s", json_number(images_per_s));
+    json_object_set_new(row, "p50_ms", json_number(1e3 * l.median));
+    json_object_set_new(row, "p99_ms", json_number(1e3 * l.p99));
+    json_object_set_new(row, "min_ms", json_number(1e3 * l.min));
+    json_object_set_new(row, "max_ms", json_number(1e3 * l.max));
+    json_object_set_new(row, "runs", json_integer(l.runs));
     return row;
+}
+
+static double ratio_to_hff(const struct point *point, int method)
+{
+    return turns_ratio(&point->by[method].turns, &point->by[0].turns, point->rounds);
 }
 
 static json_t *point_json(const struct point *point, const struct bench_request *request)
@@ -82,8 +89,7 @@ static json_t *point_json(const struct point *point, const struct bench_request 
     json_object_set_new(out, "classes", json_integer(point->classes));
     json_object_set_new(out, "batch", json_integer(point->batch));
     for (int m = 0; m < METHODS; m++) {
-        struct latency latency = contender_latency(&point->by[m]);
-        json_t *row = latency_json(&latency);
+        json_t *row = latency_json(&point->by[m]);
         json_object_set_new(row, "method", json_string(point->by[m].name));
         json_object_set_new(row, "flops_per_image",
                             json_number(engine_flops(point->by[m].setup.engine, 0) *
@@ -91,9 +97,8 @@ static json_t *point_json(const struct point *point, const struct bench_request 
         json_array_append_new(rows, row);
     }
     json_object_set_new(out, "rows", rows);
-    json_object_set_new(out, "ratio_original",
-                        json_number(contender_ratio(&point->by[1], &point->by[0], point->rounds)));
-    json_object_set_new(out, "ratio_best", json_number(contender_ratio(&point->by[2], &point->by[0], point->rounds)));
+    json_object_set_new(out, "ratio_original", json_number(ratio_to_hff(point, 1)));
+    json_object_set_new(out, "ratio_best", json_number(ratio_to_hff(point, 2)));
     return out;
 }
 
@@ -221,7 +226,7 @@ static hff_status draw_models(const struct bench_request *request, const struct 
     double *speed = ARENA_NEW(&arena, double, count);
     for (int i = 0; i < count; i++) {
         names[i] = arena_printf(&arena, "%s, %.2f %%", rivals[i].objective, 100 * rivals[i].test.accuracy[c[i].rule]);
-        speed[i] = contender_latency(&c[i]).images_per_s;
+        contender_latency(&c[i], &speed[i]);
     }
     hff_status status =
         figure_bars(request->figure, "Prediction speed, and accuracy on the test set", names, speed, count, "images/s");
@@ -239,9 +244,10 @@ static void print_models(const struct bench_request *request, const struct rival
     const char *header[] = {"model", "objective", "accuracy %", "images/s", "p50 ms", "p99 ms", "time"};
     memcpy(cells, header, sizeof header);
     for (int i = 0; i < count; i++) {
-        struct latency l = contender_latency(&c[i]);
-        double ratio = contender_ratio(&c[i], &c[0], rounds), accuracy = rivals[i].test.accuracy[c[i].rule];
-        json_t *object = latency_json(&l);
+        double images_per_s, ratio = turns_ratio(&c[i].turns, &c[0].turns, rounds);
+        struct spread l = contender_latency(&c[i], &images_per_s);
+        double accuracy = rivals[i].test.accuracy[c[i].rule];
+        json_t *object = latency_json(&c[i]);
         json_object_set_new(object, "model", json_string(c[i].name));
         json_object_set_new(object, "objective", json_string(rivals[i].objective));
         json_object_set_new(object, "accuracy", json_number(accuracy));
@@ -252,8 +258,8 @@ static void print_models(const struct bench_request *request, const struct rival
         row[0] = c[i].name;
         row[1] = rivals[i].objective;
         row[2] = arena_printf(&arena, "%.2f", 100 * accuracy);
-        row[3] = arena_printf(&arena, "%.0f", l.images_per_s);
-        row[4] = arena_printf(&arena, "%.3f", 1e3 * l.p50);
+        row[3] = arena_printf(&arena, "%.0f", images_per_s);
+        row[4] = arena_printf(&arena, "%.3f", 1e3 * l.median);
         row[5] = arena_printf(&arena, "%.3f", 1e3 * l.p99);
         row[6] = arena_printf(&arena, "%.1f x", ratio);
     }

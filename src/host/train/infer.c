@@ -3,17 +3,13 @@
 
 #include "model.h"
 
-#include "base/clock.h"
+#include "base/arena.h"
 #include "base/philox.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A round's calls of one contender take about this long, or are one call. */
-static const double round_seconds = 0.2;
-enum { CALLS_MOST = 100 };
-
-static hff_status make_batch(struct contender *c, int rounds)
+static hff_status make_batch(struct contender *c)
 {
     const struct engine *engine = c->setup.engine;
     size_t size = (size_t)engine->batch, classes = (size_t)engine->classes, pixels = size * (size_t)engine->sample;
@@ -23,15 +19,17 @@ static hff_status make_batch(struct contender *c, int rounds)
     c->batch.weight = calloc(size, sizeof(float)); /* 0: no label is known, so there is no loss to compute */
     c->scores = calloc((size_t)engine->stages * size * classes, sizeof(float));
     c->labels = calloc(size, sizeof(int32_t));
-    c->room = rounds * CALLS_MOST;
-    c->seconds = calloc((size_t)c->room, sizeof(double));
-    c->round = calloc((size_t)rounds, sizeof(double));
-    if (!c->batch.images || !c->batch.y1 || !c->batch.weight || !c->scores || !c->labels || !c->seconds || !c->round)
+    if (!c->batch.images || !c->batch.y1 || !c->batch.weight || !c->scores || !c->labels)
         return fail(HFF_E_MEMORY, "no memory for a batch of %zu images", size);
     struct rng rng;
     rng_open(&rng, 1, RNG_TEST, 0, 0);
     for (size_t i = 0; i < pixels; i++) c->batch.images[i] = rng_uniform(&rng) - 0.5f;
     return HFF_OK;
+}
+
+static hff_status predict(void *contender)
+{
+    return contender_predict(contender);
 }
 
 hff_status contender_start(struct contender *c, int rounds)
@@ -40,7 +38,8 @@ hff_status contender_start(struct contender *c, int rounds)
     TRY(engine_bind(c->setup.engine));
     TRY(rules_from_config(&c->rules, &c->rule, c->setup.config, c->setup.engine));
     if (!c->rules.known[c->rule]) c->rule = RULE_SUM;
-    return make_batch(c, rounds);
+    TRY(turns_open(&c->turns, predict, c, rounds));
+    return make_batch(c);
 }
 
 void contender_close(struct contender *c)
@@ -50,8 +49,7 @@ void contender_close(struct contender *c)
     free(c->batch.weight);
     free(c->scores);
     free(c->labels);
-    free(c->seconds);
-    free(c->round);
+    turns_close(&c->turns);
     rules_close(&c->rules);
     setup_close(&c->setup);
 }
@@ -82,62 +80,19 @@ hff_status contender_predict(struct contender *c)
     return HFF_OK;
 }
 
-static hff_status timed(struct contender *c, double *seconds)
-{
-    double start = clock_seconds();
-    TRY(contender_predict(c));
-    *seconds = clock_seconds() - start;
-    return HFF_OK;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *seconds, int count)
-{
-    qsort(seconds, (size_t)count, sizeof *seconds, ascending);
-    return count % 2 ? seconds[count / 2] : 0.5 * (seconds[count / 2 - 1] + seconds[count / 2]);
-}
-
 hff_status contenders_time(struct contender *contenders, int count, int rounds, const volatile sig_atomic_t *stop)
 {
-    for (int i = 0; i < count; i++) { /* a warm-up, which also says how many calls make a round */
-        double first;
-        TRY(timed(&contenders[i], &first));
-        if (first < round_seconds) TRY(timed(&contenders[i], &first));
-        double calls = round_seconds / (first > 1e-6 ? first : 1e-6);
-        contenders[i].each = calls < 1 ? 1 : calls > CALLS_MOST ? CALLS_MOST : (int)calls;
-    }
-    for (int r = 0; r < rounds; r++)
-        for (int i = 0; i < count; i++) {
-            struct contender *c = &contenders[i];
-            double *seconds = c->seconds + c->calls;
-            for (int k = 0; k < c->each; k++) {
-                TRY(timed(c, &c->seconds[c->calls++]));
-                TRY(stop_asked(stop, "a measurement"));
-            }
-            c->round[r] = median(seconds, c->each);
-        }
-    return HFF_OK;
+    struct arena arena = {0};
+    struct turns **turns = ARENA_NEW(&arena, struct turns *, count);
+    for (int i = 0; i < count; i++) turns[i] = &contenders[i].turns;
+    hff_status status = turns_time(turns, count, rounds, stop);
+    arena_free(&arena);
+    return status;
 }
 
-struct latency contender_latency(const struct contender *c)
+struct spread contender_latency(const struct contender *c, double *images_per_s)
 {
-    qsort(c->seconds, (size_t)c->calls, sizeof *c->seconds, ascending);
-    struct latency out = {.runs = c->calls, .min = c->seconds[0], .max = c->seconds[c->calls - 1]};
-    out.p50 = c->seconds[c->calls / 2];
-    out.p99 = c->seconds[(int)(0.99 * (c->calls - 1) + 0.5)];
-    out.images_per_s = c->batch.size / out.p50;
-    return out;
-}
-
-double contender_ratio(const struct contender *c, const struct contender *by, int rounds)
-{
-    double ratio[64];
-    int count = rounds < 64 ? rounds : 64;
-    for (int r = 0; r < count; r++) ratio[r] = c->round[r] / by->round[r];
-    return median(ratio, count);
+    struct spread latency = spread_of(c->turns.seconds, c->turns.calls);
+    *images_per_s = c->batch.size / latency.median;
+    return latency;
 }

@@ -16,9 +16,11 @@ static const struct config_row run_rows[] = {
      "less memory: a step takes its batch in parts of this many, one after the other, adds up their gradients and "
      "updates once; divides run.batch; 0: the whole batch at once. Batch norm takes its statistics from each part and "
      "moves its running ones once a part"},
-    {"run.backend", CONFIG_CHOICE, "auto", 0, 0, "auto|cpu|ref", "", "what computes; auto: the quickest that is there"},
-    {"run.dtype", CONFIG_CHOICE, "f32", 0, 0, "f32|bf16", "",
-     "element type of activations; bf16: faster on processors with AVX512-BF16 or AMX, parameters and sums stay f32"},
+    {"run.backend", CONFIG_CHOICE, "auto", 0, 0, "auto|cuda|cpu|ref", "",
+     "what computes; auto: a GPU where there is one, else the processor"},
+    {"run.dtype", CONFIG_CHOICE, "f32", 0, 0, "f32|tf32|bf16", "",
+     "element type of activations; bf16: faster on GPUs and processors with AVX512-BF16 or AMX, parameters and sums "
+     "stay f32; tf32 (GPUs only): f32, but products round what they multiply to 10 bits"},
     {"run.threads", CONFIG_INT, "0", 0, 4096, NULL, "threads",
      "compute threads, 0: all processors; never changes a result"},
     {"run.slices", CONFIG_INT, "4", 1, 4096, NULL, "",
@@ -54,7 +56,11 @@ hff_status setup_options(struct setup *setup)
     run->name = config_text(root, "run.name");
     run->out = config_text(root, "run.out");
     run->backend = config_text(root, "run.backend");
-    run->act = strcmp(config_text(root, "run.dtype"), "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
+    const char *dtype = config_text(root, "run.dtype");
+    run->act = strcmp(dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
+    run->precision = strcmp(dtype, "bf16") == 0   ? PRECISION_BF16
+                     : strcmp(dtype, "tf32") == 0 ? PRECISION_TF32
+                                                  : PRECISION_F32;
     run->seed = (uint64_t)config_int(root, "run.seed");
     run->epochs = config_real(root, "run.epochs");
     run->checkpoint_every = config_real(root, "run.checkpoint_every");

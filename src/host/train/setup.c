@@ -27,17 +27,20 @@ int64_t setup_total_steps(const struct setup *setup)
 static hff_status settle_dtype(struct setup *setup, int training)
 {
     const struct backend_api *api = setup->backend->api;
-    if (api->computes(setup->backend, setup->run.act)) return HFF_OK;
-    if (!training) {
-        log_warn("the %s backend does not compute in %s here; activations are f32 instead", api->name,
-                 dtype_name(setup->run.act));
-        setup->run.act = DTYPE_F32;
-        return HFF_OK;
+    struct run_options *run = &setup->run;
+    int computes = api->computes(setup->backend, run->act) && (run->precision != PRECISION_TF32 || api->set_precision);
+    const char *dtype = config_text(config_root(setup->config), "run.dtype");
+    if (!computes && training)
+        return config_fail(config_at(config_root(setup->config), "run.dtype"),
+                           "run.dtype is %s, in which the %s backend does not compute here (%s; bf16 needs a GPU, "
+                           "AVX512-BF16 or AMX, tf32 a GPU); use run.dtype f32",
+                           dtype, api->name, api->describe(setup->backend));
+    if (!computes) {
+        log_warn("the %s backend does not compute in %s here; activations are f32 instead", api->name, dtype);
+        run->act = DTYPE_F32;
+        run->precision = PRECISION_F32;
     }
-    return config_fail(config_at(config_root(setup->config), "run.dtype"),
-                       "run.dtype is %s, in which the %s backend does not compute here (%s; the cpu backend needs "
-                       "AVX512-BF16 or AMX); use run.dtype f32",
-                       dtype_name(setup->run.act), api->name, api->describe(setup->backend));
+    return api->set_precision ? api->set_precision(setup->backend, run->precision) : HFF_OK;
 }
 
 hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t stage_steps)
@@ -81,7 +84,11 @@ hff_status setup_open(struct setup *setup, int training)
         return config_fail(config_at(root, "run.batch"), "run.batch is %d, but there are only %lld training samples",
                            setup->run.batch, (long long)data->split[SPLIT_TRAIN].count);
     struct shape input = {3, {data->channels, data->height, data->width}};
-    return setup_open_for(setup, &input, data->classes, training ? setup_stage_steps(setup) : 0);
+    if (setup->classes && setup->classes < data->classes)
+        return fail(HFF_E_USAGE, "the data has %d classes, so heads with %d cannot learn from it", data->classes,
+                    setup->classes);
+    int classes = setup->classes ? setup->classes : data->classes;
+    return setup_open_for(setup, &input, classes, training ? setup_stage_steps(setup) : 0);
 }
 
 void setup_close(struct setup *setup)
@@ -130,9 +137,27 @@ size_t setup_planned_bytes(const struct setup *setup)
     return engine_planned_bytes(setup->engine) + setup_loader_bytes(setup) + setup_evaluation_bytes(setup);
 }
 
+/* A device's memory holds the engine's arenas, the host's the rest. */
+static hff_status fits_device(const struct setup *setup, size_t *on_device)
+{
+    const struct backend_api *api = setup->backend->api;
+    size_t left;
+    *on_device = 0;
+    if (!api->memory_left) return HFF_OK;
+    *on_device = engine_planned_bytes(setup->engine) - setup->engine->cache.bytes;
+    TRY(api->memory_left(setup->backend, &left));
+    if (*on_device <= left) return HFF_OK;
+    return fail(HFF_E_MEMORY,
+                "the plan of this run needs %zu MiB on the device (%s), but only %zu MiB are left there; use a smaller "
+                "run.batch or net (hff train CONFIG --dry-run shows the plan)",
+                *on_device >> 20, api->describe(setup->backend), left >> 20);
+}
+
 hff_status setup_fits(const struct setup *setup)
 {
-    return memory_fits(setup_planned_bytes(setup), "the plan of this run",
+    size_t on_device;
+    TRY(fits_device(setup, &on_device));
+    return memory_fits(setup_planned_bytes(setup) - on_device, "the plan of this run",
                        setup->engine->cache.bytes
                            ? "use engine.cache none, fewer images, or a smaller run.batch or net (hff train CONFIG "
                              "--dry-run shows the plan)"

@@ -7,7 +7,8 @@
 /* The run.* keys. */
 struct run_options {
     const char *name, *out, *backend;
-    enum dtype act; /* run.dtype */
+    enum dtype act;           /* run.dtype */
+    enum precision precision; /* likewise */
     uint64_t seed;
     double epochs, checkpoint_every, time_limit, until_accuracy;
     int batch, micro, threads, slices, log_every, keep, final_best;
@@ -18,6 +19,7 @@ struct setup {
     struct run_options run;
     int trained;       /* of a model: how many stages have learnt; 0: all */
     struct data *data; /* NULL when opened without data */
+    int classes;       /* of the heads; 0: as many as the data has, else no fewer */
     struct net *net;
     struct backend *backend;
     struct engine *engine;

@@ -14,6 +14,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(at, bytes)
 #endif
 
+int (*shim_later)(CUstream_st *stream, const std::function<int()> &launch);
 shim_index threadIdx, blockIdx, blockDim, gridDim;
 
 namespace {
@@ -271,4 +272,10 @@ int shim_launch(int grid, int threads, size_t shared, const std::function<void()
     ASAN_UNPOISON_MEMORY_REGION(block.stacks, static_cast<size_t>(threads) * STACK); /* others may get the addresses */
     munmap(block.stacks, static_cast<size_t>(threads) * STACK);
     return block.failed ? SHIM_FAILED : 0;
+}
+
+int shim_enqueue(CUstream_st *stream, int grid, int threads, size_t shared, const std::function<void()> &body)
+{
+    if (!shim_later) return shim_launch(grid, threads, shared, body);
+    return shim_later(stream, [=] { return shim_launch(grid, threads, shared, body); });
 }

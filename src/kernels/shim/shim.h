@@ -38,6 +38,11 @@ enum { SHIM_FAILED = -2 };
 
 /* Runs body once in every thread of every block. KERNEL_OK (0) or SHIM_FAILED. */
 int shim_launch(int grid, int threads, size_t shared, const std::function<void()> &body);
+/* What takes launches to make them later, in their stream's turn; NULL: they are made at once. */
+struct CUstream_st;
+extern int (*shim_later)(CUstream_st *stream, const std::function<int()> &launch);
+/* shim_launch, or that. */
+int shim_enqueue(CUstream_st *stream, int grid, int threads, size_t shared, const std::function<void()> &body);
 /* Seeds the order of threads and blocks. */
 void shim_seed(uint64_t seed);
 /* What went wrong in the last launch that failed; "" when nothing has. */

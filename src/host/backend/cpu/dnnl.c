@@ -223,6 +223,7 @@ hff_status layout_of(struct mem_layout *out, const struct tensor *t)
     switch (t->layout) {
     case LAYOUT_PLAIN: tag = plain[t->rank]; break;
     case LAYOUT_BLOCKED: tag = t->block == 16 ? dnnl_aBcd16b : t->block == 8 ? dnnl_aBcd8b : tag; break;
+    case LAYOUT_CHANNELS_LAST: return fail(HFF_E_CONFIG, "the cpu backend does not lay channels last");
     case LAYOUT_ANY: tag = dnnl_format_tag_any; break;
     case LAYOUT_OPAQUE: return dnnl_refused(desc_copy(&out->desc, md(t->opaque)), "copy of a layout");
     }

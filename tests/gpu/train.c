@@ -1,0 +1,107 @@
+/* Whole training on the cuda backend beside the reference backend: the same parameters within rounding, the same bytes when
+ * repeated. On a GPU; and (HFF_FAKE_DEVICE) on the device that tests/fake plays
+ * on the CPU, which then works in another order when repeated. */
+#include "support/small_net.h"
+#ifdef HFF_FAKE_DEVICE
+#include "fake/device.h"
+#else
+static void fake_order(uint64_t seed)
+{
+    (void)seed;
+}
+#endif
+
+#include <math.h>
+
+static struct small_net *trained(const char *text, const char *backend, const char *dtype, int steps, uint64_t order)
+{
+    char by[64], type[64];
+    snprintf(by, sizeof by, "run.backend=%s", backend);
+    snprintf(type, sizeof type, "run.dtype=%s", dtype);
+    const char *const sets[] = {by, type, "run.batch=8", "run.slices=1"};
+    fake_order(order);
+    struct small_net *net = small_net_open(text, sets, 4, 1, DTYPE_F32, 1);
+    small_net_train(net, steps);
+    return net;
+}
+
+/* The largest difference of any kept number, over the largest number of its tensor. */
+static double distance(struct small_net *a, struct small_net *b, int moments)
+{
+    struct kept *kept, *other;
+    int count, count_b;
+    size_t bytes, bytes_b;
+    double worst = 0;
+    unsigned char *x = small_net_tensors(a, moments, &kept, &count, &bytes), *at = x;
+    unsigned char *y = small_net_tensors(b, moments, &other, &count_b, &bytes_b), *bt = y;
+    assert_int_equal(count, count_b);
+    assert_int_equal(bytes, bytes_b);
+    for (int i = 0; i < count; i++) {
+        const float *p = (const float *)(void *)at, *q = (const float *)(void *)bt;
+        double most = 1e-30, apart = 0;
+        int64_t n = tensor_count(&kept[i].tensor);
+        for (int64_t k = 0; k < n; k++) {
+            assert_true(isfinite(p[k]));
+            most = fmax(most, fabs(q[k]));
+            apart = fmax(apart, fabs((double)p[k] - q[k]));
+        }
+        worst = fmax(worst, apart / most);
+        at += tensor_bytes(&kept[i].tensor);
+        bt += tensor_bytes(&kept[i].tensor);
+    }
+    free(x);
+    free(y);
+    free(kept);
+    free(other);
+    return worst;
+}
+
+/* SGD, so that a difference stays in proportion (AdamW divides by gradients near 0). */
+static void beside_ref(const char *text, const char *dtype, double within)
+{
+    struct small_net *ref = trained(text, "ref", "f32", 3, 1), *cuda = trained(text, "cuda", dtype, 3, 1);
+    struct small_net *again = trained(text, "cuda", dtype, 3, 99);
+    double params = distance(cuda, ref, 0), moments = distance(cuda, ref, 1);
+    print_message("%s: parameters within %.2g, moments within %.2g\n", dtype, params, moments);
+    assert_true(params <= within);
+    assert_true(moments <= 20 * within);
+    assert_true(distance(again, cuda, 0) == 0 && distance(again, cuda, 1) == 0);
+    struct stage_metrics a, b;
+    for (int i = 0; i < ref->setup.engine->stages; i++) {
+        SMALL_OK(engine_metrics(ref->setup.engine, i, 0, 0, &a));
+        SMALL_OK(engine_metrics(cuda->setup.engine, i, 0, 0, &b));
+        assert_true(a.samples == b.samples && fabs(a.loss - b.loss) <= 100 * within * a.loss);
+    }
+    float scores[2][8 * 5 * 3];
+    SMALL_OK(engine_evaluate(ref->setup.engine, &ref->batch, scores[0]));
+    SMALL_OK(engine_evaluate(cuda->setup.engine, &cuda->batch, scores[1]));
+    for (int i = 0; i < 8 * 5 * ref->setup.engine->stages; i++)
+        assert_true(fabsf(scores[0][i] - scores[1][i]) <= 1000 * within);
+    small_net_close(ref);
+    small_net_close(cuda);
+    small_net_close(again);
+}
+
+#define SGD "optimizer: {kind: sgd, lr: 0.05, momentum: 0.9, clip: 1}\n"
+
+static void mlp(void **state)
+{
+    (void)state;
+    beside_ref(SMALL_MLP SGD, "f32", 1e-5);
+}
+
+static void cnn(void **state)
+{
+    (void)state;
+    beside_ref(SMALL_CNN SGD, "f32", 1e-5);
+}
+
+int main(void)
+{
+    if (backend_cuda.available() != HFF_OK) {
+        print_message("skipped: %s\n", hff_error_message());
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,497 @@
+#!/usr/bin/env bash
+# The stages of tools/gpu_check.sh, which runs this file once for each, under a time limit and with everything in the environment:
+# HFF the program, BUILD and WORK folders, OUT for results, GPU, ARCH, DEPS, DATA, PYTHON, PREBUILT, END (when the stage's time is over, in seconds
+# since 1970). A stage adds rows as it goes, so that what it has measured stays when its time is over. Status: 0; 77 when it had nothing to run; else something in it failed.
+set -u
+stage="$1"
+bad=0
+logs="$WORK/logs" CNN=configs/paper/cifar10_cnn.yaml VGG=configs/bench/vgg8b.yaml
+
+quote() {
+    printf '"%s"' "$(printf '%s' "$1" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g')"
+}
+
+# A row of the report: WHAT VALUE [UNIT [NOTE]]; WHAT with its failure; WHAT that is not there, with the reason; WHAT with a JSON file.
+row() {
+    local number="$2"
+    [[ "$2" =~ ^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$ ]] || number=$(quote "$2")
+    printf '{"what": %s, "value": %s, "unit": %s, "note": %s}\n' "$(quote "$1")" "$number" "$(quote "${3:-}")" "$(quote "${4:-}")" >>"$WORK/rows/$stage.json"
+    printf '  %-58s %12s %s%s\n' "$1" "$2" "${3:-}" "${4:+  ($4)}" >>"$WORK/rows/$stage.txt"
+}
+failure() {
+    bad=1
+    printf '{"what": %s, "failed": %s}\n' "$(quote "$1")" "$(quote "$2")" >>"$WORK/rows/$stage.json"
+    printf '  %-58s FAILED: %s\n' "$1" "$2" >>"$WORK/rows/$stage.txt"
+}
+missing() {
+    printf '{"what": %s, "missing": %s}\n' "$(quote "$1")" "$(quote "$2")" >>"$WORK/rows/$stage.json"
+    printf '  %-58s not measured: %s\n' "$1" "$2" >>"$WORK/rows/$stage.txt"
+}
+document() {
+    printf '{"what": %s, "document": %s}\n' "$(quote "$1")" "$(tr -d '\n' <"$2")" >>"$WORK/rows/$stage.json"
+}
+bar() { # NAME VALUE
+    echo "$1 $2" >>"$WORK/bars"
+}
+
+left() {
+    echo $((END - $(date +%s)))
+}
+
+# within SECONDS LOG COMMAND...: with a limit of its own, never past the stage's end; output to logs/LOG, messages to logs/LOG.err.
+within() {
+    local most="$1" log="$logs/$2"
+    shift 2
+    [ "$most" -le "$(left)" ] || most=$(left)
+    if [ "$most" -lt 2 ]; then
+        echo "no time is left for it" >"$log.err"
+        return 125
+    fi
+    timeout -k 3 "$most" "$@" >"$log" 2>"$log.err"
+}
+
+why() { # STATUS LOG: the reason of a failure in a line
+    case $1 in
+    124 | 137) echo "stopped at its time limit" ;;
+    *) cat "$logs/$2.err" "$logs/$2" | grep -vE '^(W[0-9]|USDT)' | grep -m 1 -iE 'error|fail' || cat "$logs/$2" "$logs/$2.err" | tail -1 ;;
+    esac
+}
+
+get() { # FILE KEY: a value of a JSON file, or nothing
+    cmake -DFILE="$1" -DKEY="$2" -P tools/json.cmake 2>/dev/null
+}
+is_json() {
+    cmake -DFILE="$1" -P tools/json.cmake >/dev/null 2>&1
+}
+times() { # A EXPRESSION-IN-v: awk's number
+    awk -v v="$1" "BEGIN { printf \"%.4g\", $2 }"
+}
+
+has_key() { # config key
+    "$HFF" config help "$1" >/dev/null 2>&1
+}
+
+# ---- build ----
+
+stage_build() {
+    local options=() generator="Unix Makefiles" start line
+    if [ "$PREBUILT" = 1 ]; then
+        "$HFF" --version >"$logs/version.log" 2>&1 || { failure "the program that was brought" "$(tail -1 "$logs/version.log")"; return; }
+        row "brought prebuilt" "$("$HFF" --version)"
+    else
+        command -v ninja >/dev/null && generator=Ninja
+        mapfile -t options <"$WORK/options"
+        # a shared library's own libraries are looked up by DT_RPATH, which is inherited, and not by RUNPATH, which is not
+        local loads="$HFF_LIBRARIES"
+        if [ -n "$DEPS" ]; then
+            loads="$DEPS/lib${loads:+:$loads}"
+            options+=("-DCMAKE_PREFIX_PATH=$DEPS" "-DPKG_CONFIG_EXECUTABLE=$DEPS/bin/pkg-config" "-DDNNL_ROOT=$DEPS")
+        fi
+        local flags="-Wl,--disable-new-dtags,-rpath,$loads"
+        start=$(date +%s.%N)
+        # another compiler's new warning is no reason to stop here
+        within 60 configure.log cmake -S . -B "$BUILD" -G "$generator" -DCMAKE_BUILD_TYPE=Release -DHFF_WERROR=OFF -DHFF_CUDA="$(cuda_wanted)" \
+            -DHFF_CUDA_ARCHITECTURES="$ARCH" -DCMAKE_CUDA_ARCHITECTURES="$ARCH" -DCMAKE_EXE_LINKER_FLAGS="$flags" -DCMAKE_MODULE_LINKER_FLAGS="$flags" \
+            "${options[@]}" || { failure configure "$(why $? configure.log)"; return; }
+        row configure "$(times "$start" "$(date +%s.%N) - v")" s "$generator, $(cuda_wanted | sed 's/on/with CUDA/; s/off/without CUDA: no nvcc/')"
+        start=$(date +%s.%N)
+        within 600 build.log cmake --build "$BUILD" -j "$(nproc)" || { failure build "$(why $? build.log)"; return; }
+        row build "$(times "$start" "$(date +%s.%N) - v")" s "$(nproc) at a time"
+    fi
+    within 20 info.json "$HFF" info --json && is_json "$logs/info.json" && document "hff info" "$logs/info.json"
+    within 20 info.txt "$HFF" info
+    line=$(grep -E '^ +cuda ' "$logs/info.txt" | sed 's/^ *cuda *//')
+    case "${line:-none}" in
+    available*) row "the backend cuda" "available" "" "$line" ;;
+    none) failure "the backend cuda" "is not in this program (see logs/configure.log for what was not found)" ;;
+    *) if [ -n "$GPU" ]; then failure "the backend cuda" "$line"; else row "the backend cuda" "not here" "" "$line"; fi ;;
+    esac
+}
+
+cuda_wanted() {
+    if command -v nvcc >/dev/null; then echo on; else echo off; fi
+}
+
+# ---- tests ----
+
+# ctest_label NAME OPTIONS...: counts as rows; a test that skipped itself counts as a failure where there is a GPU.
+ctest_label() {
+    local name="$1" status done_count failed_count skipped inside
+    shift
+    within 600 "$name.log" ctest --test-dir "$BUILD" --no-tests=error --output-on-failure --timeout 120 "$@"
+    status=$?
+    cp "$BUILD/Testing/Temporary/LastTest.log" "$logs/$name.all.log" 2>/dev/null
+    done_count=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*Passed' "$logs/$name.log")
+    failed_count=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*(Failed|Timeout|Exception|Not Run)' "$logs/$name.log")
+    skipped=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*Skipped' "$logs/$name.log")
+    inside=$(grep -c '\[  SKIPPED \]' "$logs/$name.all.log" 2>/dev/null)
+    row "$name passed" "$done_count"
+    row "$name failed" "$failed_count"
+    row "$name skipped" "$skipped" "" "${inside:-0} cases inside others"
+    sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .*(Failed|Timeout|Exception|Not Run).*/\1 \2/p' "$logs/$name.log" | while read -r test how; do echo "$test: $how"; done >"$logs/$name.bad"
+    while read -r line; do failure "${line%%:*}" "${line#*: }"; done <"$logs/$name.bad"
+    [ $status = 0 ] || [ -s "$logs/$name.bad" ] || failure "$name" "$(why $status "$name.log")"
+    [ -z "$GPU" ] || [ "$name" != gpu ] || [ "$skipped$inside" = 00 ] || failure "$name" "tests skipped themselves although there is a GPU"
+}
+
+stage_tests() {
+    if [ "$PREBUILT" = 1 ]; then
+        local test found=0
+        for test in "$DEPS"/bin/test_gpu_*; do
+            [ -x "$test" ] || continue
+            found=1
+            if HFF_SOURCE_DIR="$PWD" HFF_PROGRAM="$HFF" within 60 "$(basename "$test").log" "$test"; then
+                row "$(basename "$test")" passed
+                grep -q '\[  SKIPPED \]' "$logs/$(basename "$test").log" && failure "$(basename "$test")" "skipped itself although there is a GPU"
+            else
+                failure "$(basename "$test")" "$(why $? "$(basename "$test").log")"
+            fi
+        done
+        [ $found = 1 ] || failure "GPU tests" "none were brought (stage_deps.sh --program BUILD takes those of BUILD)"
+        return
+    fi
+    ctest_label gpu -L '^gpu$' -j 4
+}
+
+stage_host() {
+    [ "$PREBUILT" = 0 ] || { missing "the other tests" "they need the build folder"; return; }
+    local without=()
+    if ! command -v python3 >/dev/null; then
+        # scripts of tests/GROUP/NAME.sh are the tests GROUP_NAME_sh
+        mapfile -t without < <(grep -l python3 tests/*/*.sh | sed 's|tests/\(.*\)/\(.*\)\.sh|\1_\2_sh|')
+        missing "${#without[@]} tests" "they want python3, which is not here"
+        without=(-E "^($(IFS='|' && echo "${without[*]}"))\$")
+    fi
+    missing "tests/install" "they are about this machine's packages"
+    ctest_label host -LE '^(gpu|install)$' -j "$(nproc)" "${without[@]}"
+}
+
+# ---- equality ----
+
+# The tensors' bytes of a safetensors file, without its header, which holds the config.
+tensors() {
+    local header
+    header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
+    tail -c +$((header + 9)) "$1"
+}
+
+equality_config() {
+    local source="source: digits, digits: {train: 2048, test: 200}, augment: [shift: {max: 2}]"
+    [ -f "$DATA/cifar-10-batches-bin/data_batch_1.bin" ] && source="source: cifar10, root: \"$DATA/cifar-10-batches-bin\", limit: {train: 2048, test: 200}, augment: [crop: {pad: 4}, flip]"
+    cat <<YAML
+run: {epochs: 3, batch: 96, checkpoint_every: 0, backend: cuda}
+data: {$source}
+net:
+  stages:
+    - conv: {channels: 40, pool: {max: 2}}
+    - conv: {channels: 72}
+    - conv: {channels: 64, pool: {max: 2}}
+    - linear: {units: 50}
+objective: {prototypes: {per_class: 2}, head: {aux: 32, aux_act: relu, grid: 2}}
+YAML
+}
+
+# equal_run NAME SETTINGS...: trains; 0 when it ran
+equal_run() {
+    local name="$1" words=() set
+    shift
+    for set in "$@"; do words+=(--set "$set"); done
+    within 20 "equality-$name.log" "$HFF" train "$WORK/equality.yaml" --out "$WORK/runs" --name "$name" --force --quiet "${words[@]}"
+}
+
+stage_equality() {
+    local dtype name settings first
+    equality_config >"$WORK/equality.yaml"
+    has_key engine.pipeline || missing "serial = pipelined" "this program has no key engine.pipeline"
+    has_key engine.capture || missing "eager = captured" "this program has no key engine.capture"
+    for dtype in f32 tf32 bf16; do
+        "$HFF" config help run.dtype | grep -qw "$dtype" || { missing "$dtype" "this program has no such run.dtype"; continue; }
+        first="$dtype-first"
+        equal_run "$first" "run.dtype=$dtype" || { failure "$dtype trains" "$(why $? "equality-$first.log")"; continue; }
+        while read -r name settings; do
+            [ -n "$name" ] || continue
+            case "$settings" in
+            *engine.pipeline*) has_key engine.pipeline || continue ;;
+            esac
+            case "$settings" in
+            *engine.capture*) has_key engine.capture || continue ;;
+            esac
+            if ! equal_run "$dtype-$name" "run.dtype=$dtype" $settings; then
+                failure "$dtype $name" "$(why $? "equality-$dtype-$name.log")"
+            elif cmp -s <(tensors "$WORK/runs/$first/model.safetensors") <(tensors "$WORK/runs/$dtype-$name/model.safetensors"); then
+                row "$dtype $name" equal
+            else
+                failure "$dtype $name" "other bytes than the first run"
+            fi
+        done <<'VARIANTS'
+again
+serial              engine.pipeline=none
+two-lanes           engine.pipeline=2
+pipelined           engine.pipeline=auto
+serial-eager        engine.pipeline=none engine.capture=none
+pipelined-eager     engine.pipeline=auto engine.capture=none
+loaders             data.workers=5
+VARIANTS
+    done
+}
+
+# ---- bench ----
+
+# Random images in CIFAR-10's form, where there are no real ones and only time matters.
+bench_data() {
+    DATA_USED="$DATA" DATA_NOTE=""
+    [ -f "$DATA/cifar-10-batches-bin/data_batch_1.bin" ] && [ -f "$DATA/cifar-10-batches-bin/test_batch.bin" ] && return 0
+    DATA_USED="$WORK/random" DATA_NOTE="random images"
+    "$PYTHON" - "$DATA_USED/cifar-10-batches-bin" <<'PY' >"$logs/random.log" 2>&1
+import os, random, sys
+os.makedirs(sys.argv[1], exist_ok=True)
+for name in ['data_batch_%d.bin' % i for i in range(1, 6)] + ['test_batch.bin']:
+    with open(os.path.join(sys.argv[1], name), 'wb') as out:
+        for i in range(10000):
+            out.write(bytes([i % 10]) + random.randbytes(3072))
+PY
+}
+
+# contest NAME CONFIG BATCH SECONDS OPTIONS...: hff beside PyTorch; rows, and FIRST_JSON for bars
+contest() {
+    local name="$1" config="$2" batch="$3" seconds="$4" kind value status report="$WORK/contest-$1.json" k=0 partition
+    shift 4
+    if ! "$PYTHON" -c 'import torch, yaml, safetensors; assert torch.cuda.is_available()' 2>/dev/null; then
+        missing "$name beside PyTorch" "no PyTorch with yaml and safetensors that sees the GPU"
+        return 1
+    fi
+    within "$seconds" "contest-$name.log" "$PYTHON" experiments/peers/torch_hff.py --hff "$HFF" --device cuda --threads "$(nproc)" \
+        --set run.batch="$batch" --set data.root="$DATA_USED/cifar-10-batches-bin" --rounds 3 --json "$report" "$@" "$config"
+    status=$?
+    [ $status = 0 ] || failure "$name beside PyTorch" "$(why $status "contest-$name.log")"
+    is_json "$report" || return 1
+    document "$name beside PyTorch" "$report"
+    while partition=$(get "$report" "rows/$k/partition") && [ -n "$partition" ]; do
+        for kind in hff eager compiled eager_graph compiled_graph; do
+            value=$(get "$report" "rows/$k/kinds/$kind/images_per_s") && [ -n "$value" ] && row "$name, $partition: $kind" "$(times "$value" v)" images/s "$DATA_NOTE"
+        done
+        for kind in ratio_eager ratio_compiled; do
+            value=$(get "$report" "rows/$k/$kind/median") && [ -n "$value" ] &&
+                row "$name, $partition: $kind" "$(times "$value" v)" x "rounds $(times "$(get "$report" "rows/$k/$kind/min")" v) to $(times "$(get "$report" "rows/$k/$kind/max")" v)"
+        done
+        value=$(get "$report" "rows/$k/kinds/eager/convolution_share") && [[ "$value" =~ ^[0-9.]+$ ]] && row "$name, $partition: convolutions of an eager step" "$(times "$value" 'v * 100')" %
+        k=$((k + 1))
+    done
+    FIRST_JSON="$report"
+}
+
+contest_bar() { # NAME KEY
+    local value
+    value=$(get "$FIRST_JSON" "rows/0/$2/median") && [ -n "$value" ] && bar "$1" "$(times "$value" v)"
+}
+
+# hff_bench NAME SECONDS WORDS...: hff bench WORDS --json into WORK/NAME.json and the report
+hff_bench() {
+    local name="$1" seconds="$2" status
+    shift 2
+    within "$seconds" "$name.json" "$HFF" bench "$@" --json --set run.backend=cuda
+    status=$?
+    if [ $status != 0 ] || ! is_json "$logs/$name.json"; then
+        failure "hff bench $*" "$(why $status "$name.json")"
+        return 1
+    fi
+    document "hff bench $*" "$logs/$name.json"
+}
+
+op_ms() { # FILE OP: the median of its first row
+    local i=0 op
+    while op=$(get "$1" "rows/$i/op") && [ -n "$op" ]; do
+        [ "$op" = "$2" ] && { get "$1" "rows/$i/ms/median"; return; }
+        i=$((i + 1))
+    done
+}
+
+head_bench() { # BAR BATCH D CLASSES DTYPE
+    local ms name="head-$2-$3-$4-$5"
+    hff_bench "$name" 15 ops configs/bench/head.yaml --set "net.stages=[{linear: {units: $3}}]" --set run.batch="$2" --set run.dtype="$5" --classes "$4" --runs 200 || return
+    ms=$(op_ms "$logs/$name.json" hff)
+    [ -n "$ms" ] || { failure "head ($2, $3, $4, 4) $5" "no row hff"; return; }
+    row "head ($2, $3, $4, 4) $5" "$(times "$ms" 'v * 1000')" us
+    [ "$5" = bf16 ] || return
+    case "$1" in
+    head_1000) HEAD_1000="$ms" ;;
+    *) bar "$1" "$(times "$ms" 'v * 1000')" ;;
+    esac
+}
+
+heads() { # DTYPE
+    local products
+    HEAD_1000=""
+    head_bench head_10 512 256 10 "$1"
+    head_bench head_100 512 512 100 "$1"
+    head_bench head_1000 1024 2048 1000 "$1"
+    [ -n "$HEAD_1000" ] || return
+    if within 30 products.json "$PYTHON" experiments/peers/torch_products.py 1024 2048 1000 4 && is_json "$logs/products.json"; then
+        products=$(get "$logs/products.json" sum_ms)
+        document "cuBLASLt's three products" "$logs/products.json"
+        row "cuBLASLt's three products (1024, 2048, 1000, 4) bf16" "$(times "$products" 'v * 1000')" us
+        bar head_1000 "$(awk -v a="$HEAD_1000" -v b="$products" 'BEGIN { printf "%.4g", a / b }')"
+    else
+        missing "cuBLASLt's three products" "$(why 1 products.json)"
+    fi
+}
+
+# Serial and pipelined in turns, three times.
+pipelining() {
+    local turn mode value ratio
+    has_key engine.pipeline || { missing "pipelined against serial" "this program has no key engine.pipeline"; return; }
+    rm -f "$WORK"/pipeline-*
+    for turn in 1 2 3; do
+        for mode in none auto; do
+            hff_bench "pipeline-$mode-$turn" 15 train "$CNN" --set run.batch=128 --set run.dtype=bf16 --set data.root="$DATA_USED/cifar-10-batches-bin" \
+                --set engine.pipeline=$mode --runs 100 || return
+            value=$(get "$logs/pipeline-$mode-$turn.json" rows/0/images_per_s)
+            echo "$value" >>"$WORK/pipeline-$mode"
+        done
+    done
+    ratio=$(paste "$WORK/pipeline-auto" "$WORK/pipeline-none" | awk '{ print $1 / $2 }' | sort -g | sed -n 2p)
+    row "pipelined / serial, CNN at batch 128, bf16" "$(times "$ratio" v)" x "median of three turns"
+    bar pipeline "$(times "$ratio" v)"
+    within 30 timeline.log "$HFF" train "$CNN" --set run.backend=cuda --set run.batch=128 --set run.dtype=bf16 --set data.root="$DATA_USED/cifar-10-batches-bin" \
+        --set data.limit.train=3840 --set run.epochs=1 --set engine.pipeline=auto --trace "$OUT/timeline.json" --out "$WORK/runs" --name timeline --force --quiet ||
+        missing "timeline" "$(why $? timeline.log)"
+}
+
+convolutions() { # NAME CONFIG BATCH: share of the sum of all ops
+    local share
+    hff_bench "ops-$1" 30 ops "$2" --set run.batch="$3" --set run.dtype=bf16 --set data.root="$DATA_USED/cifar-10-batches-bin" --runs 20 || return
+    share=$(tr -d '\n ' <"$logs/ops-$1.json" | sed 's/},{"stage"/}\n{"stage"/g' | awk '
+        match($0, /"op":"[a-z_]*"/) { op = substr($0, RSTART + 6, RLENGTH - 7) }
+        match($0, /"share":[0-9.e-]*/) { if (op ~ /^conv/) s += substr($0, RSTART + 8, RLENGTH - 8) }
+        END { printf "%.3g", 100 * s }')
+    row "$1: convolutions, of all ops of hff" "$share" %
+}
+
+stage_bench() {
+    local share
+    bench_data || { failure "data to time with" "no CIFAR-10 in --data, and no Python to make random images"; return; }
+    contest cnn "$CNN" 128 60 --dtype bf16 --share && contest_bar cnn_compiled ratio_compiled
+    "$HFF" config help run.dtype | grep -qw bf16 && heads bf16
+    contest vgg8b "$VGG" 512 70 --dtype bf16 --share --steps 20 && contest_bar vgg8b_compiled ratio_compiled && contest_bar vgg8b_eager ratio_eager
+    pipelining
+    if hff_bench data 20 data "$CNN" --set run.batch=128 --set run.dtype=bf16 --set data.root="$DATA_USED/cifar-10-batches-bin"; then
+        share=$(get "$logs/data.json" rows/1/share_of_step)
+        [ -n "$share" ] && row "data path, of a step" "$(times "$share" 'v * 100')" % && bar data_path "$(times "$share" 'v * 100')"
+    fi
+    convolutions cnn "$CNN" 128
+    convolutions vgg8b "$VGG" 512
+    heads f32
+    "$HFF" config help run.dtype | grep -qw tf32 && heads tf32
+    contest cnn-whole "$CNN" 128 45 --dtype bf16 --partition whole
+}
+
+stage_peers() {
+    bench_data || { failure "data to time with" "no CIFAR-10 in --data, and no Python to make random images"; return; }
+    contest cnn-max "$CNN" 128 220 --dtype bf16 --mode max-autotune --partition layer,whole --kinds compiled,compiled_graph
+    contest vgg8b-max "$VGG" 512 220 --dtype bf16 --mode max-autotune --partition layer,whole --kinds compiled,compiled_graph --steps 20
+}
+
+# ---- sanitizer ----
+
+# Counts: programs that were clean, had errors, were refused by the machine, or were not reached.
+stage_sanitizer() {
+    local tool program name status clean=0 errors=0 refused=0 unreached=0 programs=()
+    command -v compute-sanitizer >/dev/null || { missing compute-sanitizer "it is not installed here"; return; }
+    for program in "$BUILD"/tests/test_gpu_* "$DEPS"/libexec/test_gpu_*; do [ -f "$program" ] && [ -x "$program" ] && programs+=("$program"); done
+    equality_config >"$WORK/equality.yaml"
+    export LD_LIBRARY_PATH="${DEPS:+$DEPS/lib:}$HFF_LIBRARIES${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" HFF_SOURCE_DIR="$PWD" HFF_PROGRAM="$HFF"
+    for tool in memcheck racecheck synccheck initcheck; do
+        for program in "${programs[@]}" train; do
+            name="$tool-$(basename "$program")"
+            [ "$(left)" -gt 3 ] || { unreached=$((unreached + 1)); continue; }
+            if [ "$program" = train ]; then
+                set -- "$HFF" train "$WORK/equality.yaml" --set run.epochs=0.2 --out "$WORK/runs" --name "$name" --force --quiet
+            else
+                set -- "$program"
+            fi
+            within 60 "$name.log" compute-sanitizer --tool $tool --target-processes all --error-exitcode 99 "$@"
+            status=$?
+            if grep -qiE 'device not supported|failed to initialize|not supported on this' "$logs/$name.log" "$logs/$name.log.err"; then
+                refused=$((refused + 1))
+            elif [ $status = 0 ] && grep -qE 'ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards' "$logs/$name.log"; then
+                clean=$((clean + 1))
+            elif [ $status = 124 ] || [ $status = 125 ] || [ $status = 137 ]; then
+                unreached=$((unreached + 1))
+            else
+                errors=$((errors + 1))
+                failure "$name" "$(grep -m 1 -E '=========' "$logs/$name.log" | cut -c1-150; [ $status = 99 ] || echo "exit $status")"
+            fi
+        done
+    done
+    row "compute-sanitizer: clean" "$clean"
+    row "compute-sanitizer: errors" "$errors"
+    row "compute-sanitizer: refused by this machine" "$refused"
+    row "compute-sanitizer: not reached in time" "$unreached"
+}
+
+# ---- train ----
+
+# learn NAME CONFIG SECONDS SETTINGS...: a run; its best accuracy and its seconds and epochs until some marks
+learn() {
+    local name="$1" config="$2" seconds="$3" words=() set status log mark at
+    shift 3
+    for set in "$@"; do words+=(--set "$set"); done
+    within "$seconds" "train-$name.log" "$HFF" train "$config" --set run.backend=cuda --set data.root="$DATA/cifar-10-batches-bin" --set run.checkpoint_every=0 \
+        --set run.time_limit=$((seconds - 4)) "${words[@]}" --out "$WORK/runs" --name "$name" --force --quiet
+    status=$?
+    log="$WORK/runs/$name/log.jsonl"
+    # seconds, epoch, accuracy of each evaluation
+    sed -nE 's/.*"kind": "(epoch|eval)".*"epoch": ([0-9.e+-]+), "time": ([0-9.e+-]+).*"fused": \{[^}]*"accuracy": ([0-9.e+-]+).*/\3 \2 \4/p' "$log" >"$WORK/$name.points" 2>/dev/null
+    cp "$log" "$logs/train-$name.jsonl" 2>/dev/null
+    if [ ! -s "$WORK/$name.points" ]; then
+        failure "$name" "$(why $status "train-$name.log")"
+        return 1
+    fi
+    [ $status = 0 ] || [ $status = 130 ] || failure "$name" "$(why $status "train-$name.log")"
+    for mark in 0.8308 0.90; do
+        at=$(awk -v m=$mark '$3 >= m { print $1, $2; exit }' "$WORK/$name.points")
+        [ -n "$at" ] && row "$name: until $(times $mark 'v * 100') %" "$(times "${at% *}" v)" s "epoch ${at#* }"
+    done
+    row "$name: best of the test set" "$(awk '$3 > b { b = $3 } END { printf "%.2f", 100 * b }' "$WORK/$name.points")" % \
+        "last $(awk 'END { printf "%.2f after %.1f epochs, %.1f s", 100 * $3, $2, $1 }' "$WORK/$name.points"); ${*}"
+}
+
+has_data() {
+    local file
+    for file in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+        [ -f "$DATA/cifar-10-batches-bin/$file.bin" ] || { missing "training on CIFAR-10" "no cifar-10-batches-bin/$file.bin in --data${DATA:+ $DATA}"; return 1; }
+    done
+}
+
+# The longest cosine schedule that fits SECONDS, from the last run's seconds an epoch.
+learn_for() { # NAME SECONDS POINTS SETTINGS...
+    local name="$1" seconds="$2" points="$3" epochs
+    shift 3
+    epochs=$(awk -v s="$seconds" 'END { printf "%d", 0.93 * s / ($1 / $2) }' "$WORK/$points.points")
+    [ "$epochs" -ge 2 ] || { missing "$name" "$seconds s do not hold two epochs"; return; }
+    learn "$name" "$CNN" "$((seconds + 4))" "$@" run.epochs="$epochs"
+}
+
+stage_train() {
+    local at
+    has_data || return
+    learn to-83 "$CNN" 60 run.dtype=bf16 run.until.accuracy=0.8308 || return
+    at=$(awk '$3 >= 0.8308 { print $1; exit }' "$WORK/to-83.points")
+    [ -n "$at" ] && bar time_83 "$(times "$at" v)"
+    [ "$(left)" -gt 20 ] && learn_for to-90 $(($(left) / 2)) to-83 run.dtype=bf16 run.batch=128 run.until.accuracy=0.9
+    [ "$(left)" -gt 15 ] && learn_for best-of-what-is-left $(($(left) - 8)) to-83 run.dtype=bf16 run.batch=128
+}
+
+stage_best() {
+    has_data || return
+    learn pace "$CNN" 40 run.dtype=bf16 run.epochs=2 run.batch=128 || return
+    learn_for five-minutes 300 pace run.dtype=bf16 run.batch=128
+}
+
+"stage_$stage"
+if [ $bad = 0 ] && ! grep -q '"value"' "$WORK/rows/$stage.json" 2>/dev/null; then
+    sed -n 's/.*not measured: //p' "$WORK/rows/$stage.txt" | head -1
+    exit 77
+fi
+[ $bad = 0 ] || echo "$(grep -c '"failed"' "$WORK/rows/$stage.json") of its rows failed: $(grep -m 1 FAILED "$WORK/rows/$stage.txt" | sed 's/  */ /g')"
+exit $bad

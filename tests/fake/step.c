@@ -45,6 +45,30 @@ static void cnn(void **state)
     no_waits(SMALL_CNN);
 }
 
+/* From the third step on, in any number of lanes, the engine only copies the batch in, replays, and joins streams. The host
+ * asks only whether a place in pinned memory is free again. */
+static void steps_in_flight(void **state)
+{
+    (void)state;
+    static const char *const pipelines[] = {"engine.pipeline=none", "engine.pipeline=2", "engine.pipeline=auto"};
+    for (int p = 0; p < 3; p++) {
+        const char *const sets[] = {"run.backend=cuda", "run.batch=8", "run.slices=1", pipelines[p]};
+        struct small_net *net = small_net_open(SMALL_CNN, sets, 4, 1, DTYPE_F32, 1);
+        small_net_train(net, 2);
+        fake_log_clear();
+        small_net_train(net, 6);
+        static const enum fake_kind never[] = {FAKE_ALLOC,    FAKE_FREE,   FAKE_COPY_PAGED,
+                                               FAKE_COPY_OUT, FAKE_LAUNCH, FAKE_CAPTURE};
+        for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+            if (fake_count(never[i])) fail_msg("%s: %d of kind %d", pipelines[p], fake_count(never[i]), (int)never[i]);
+        assert_int_equal(fake_count(FAKE_COPY_IN), 6 * 3); /* images, labels, hyper values */
+        assert_int_equal(fake_count(FAKE_REPLAY), 6 * net->setup.engine->lanes);
+        assert_true(fake_count(FAKE_SYNC) <= fake_count(FAKE_COPY_IN));
+        SMALL_OK(engine_drain(net->setup.engine));
+        small_net_close(net);
+    }
+}
+
 /* The host's batch goes through pinned memory: its own is free when copy_in returns. */
 static void copies(void **state)
 {
@@ -127,7 +151,7 @@ static void events(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(copies),
-                                       cmocka_unit_test(events)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(steps_in_flight),
+                                       cmocka_unit_test(copies), cmocka_unit_test(events)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* Whole training on the cuda backend beside the reference backend: the same parameters within rounding, the same bytes when
- * repeated. On a GPU; and (HFF_FAKE_DEVICE) on the device that tests/fake plays
- * on the CPU, which then works in another order when repeated. */
+ * repeated, in any number of lanes, and with steps op by op or replayed. On a GPU; and (HFF_FAKE_DEVICE) on the device that
+ * tests/fake plays on the CPU, which then works in another order when repeated. */
 #include "support/small_net.h"
 #ifdef HFF_FAKE_DEVICE
 #include "fake/device.h"
@@ -96,12 +96,53 @@ static void cnn(void **state)
     beside_ref(SMALL_CNN SGD, "f32", 1e-5);
 }
 
+/* Some steps in lanes, after the first one replayed or all op by op. */
+static struct small_net *in_lanes(const char *text, const char *pipeline, int replayed, uint64_t order)
+{
+    static struct backend_api op_by_op;
+    const char *const sets[] = {"run.backend=cuda", pipeline, "run.batch=8", "run.slices=1"};
+    fake_order(order);
+    struct small_net *net = small_net_open(text, sets, 4, 1, DTYPE_F32, 1);
+    struct backend *backend = net->setup.backend;
+    const struct backend_api *api = backend->api;
+    assert_non_null(net->setup.engine->pipeline);
+    op_by_op = *api;
+    op_by_op.capture_begin = NULL;
+    if (!replayed) backend->api = &op_by_op;
+    small_net_train(net, 4);
+    SMALL_OK(engine_drain(net->setup.engine));
+    small_net_train(net, 5);
+    SMALL_OK(engine_drain(net->setup.engine));
+    backend->api = api;
+    return net;
+}
+
+static void lanes_and_replays(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {SMALL_MLP, SMALL_CNN};
+    static const char *const pipelines[] = {"engine.pipeline=none", "engine.pipeline=2", "engine.pipeline=auto"};
+    static const int lanes[] = {1, 2, 3};
+    for (int t = 0; t < 2; t++) {
+        struct small_net *first = in_lanes(texts[t], pipelines[0], 0, 5);
+        for (int p = 0; p < 3; p++)
+            for (int replayed = 0; replayed < 2; replayed++) {
+                struct small_net *net = in_lanes(texts[t], pipelines[p], replayed, (uint64_t)(10 * p + replayed));
+                assert_int_equal(net->setup.engine->lanes, lanes[p]);
+                assert_true(distance(net, first, 0) == 0 && distance(net, first, 1) == 0);
+                small_net_close(net);
+            }
+        small_net_close(first);
+    }
+}
+
 int main(void)
 {
     if (backend_cuda.available() != HFF_OK) {
         print_message("skipped: %s\n", hff_error_message());
         return 77;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn),
+                                       cmocka_unit_test(lanes_and_replays)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

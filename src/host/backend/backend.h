@@ -46,13 +46,11 @@ struct backend_api {
     /* For ops created from now on; a backend opens with PRECISION_F32. NULL where there is no other. */
     hff_status (*set_precision)(struct backend *backend, enum precision precision);
 
-    /* What alloc can still give. NULL: the host's memory. */
+    /* Bytes that alloc can still give. NULL: the host's (base/memory.h). */
     hff_status (*memory_left)(struct backend *backend, size_t *bytes);
     /* Zeroed memory. HFF_E_MEMORY names the bytes. */
     hff_status (*alloc)(struct backend *backend, size_t bytes, void **out);
     void (*free)(struct backend *backend, void *memory);
-    /* Bytes that alloc may still give. NULL: the host's (base/memory.h). */
-    size_t (*room)(struct backend *backend);
 
     /* Whether ops work on this element type; bf16: on activations of it, and faster than on f32. */
     int (*computes)(struct backend *backend, enum dtype dtype);

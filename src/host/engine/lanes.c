@@ -204,18 +204,25 @@ static hff_status check_lanes(const struct engine *engine, const struct config_n
     return HFF_OK;
 }
 
-static uint64_t room_of(struct backend *backend)
+static hff_status room_of(struct backend *backend, uint64_t *bytes)
 {
-    if (backend->api->room) return backend->api->room(backend);
-    struct memory_room room;
-    memory_room(&room, "");
-    return room.bytes;
+    struct memory_room host;
+    size_t device = 0;
+    if (backend->api->memory_left) {
+        TRY(backend->api->memory_left(backend, &device));
+        *bytes = device;
+        return HFF_OK;
+    }
+    memory_room(&host, "");
+    *bytes = host.bytes;
+    return HFF_OK;
 }
 
 /* As many lanes as fit. */
 static hff_status choose_fitting(struct engine *engine)
 {
-    uint64_t room = room_of(engine->backend);
+    uint64_t room;
+    TRY(room_of(engine->backend, &room));
     for (int lanes = engine->stages; lanes > 1; lanes--) {
         TRY(cut_stages(engine, lanes));
         lanes_size(engine);

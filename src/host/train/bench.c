@@ -94,8 +94,8 @@ static hff_status stopped(const struct bench *bench)
 
 /* ---- train ---- */
 
-/* Where steps are in flight, each is counted from call to call, which is what a long run sees; a device that never makes
- * the host wait has only their mean, the last one's end included. */
+/* Where steps are in flight, only all of them together have a beginning and an end: each gets their mean, the time in
+ * which lanes fill and empty included. */
 static hff_status time_steps(struct bench *bench, int runs, double *seconds)
 {
     struct engine *engine = bench->setup.engine;
@@ -113,7 +113,7 @@ static hff_status time_steps(struct bench *bench, int runs, double *seconds)
     }
     TRY(engine_drain(engine));
     double mean = (clock_seconds() - first) / runs;
-    for (int i = 0; bench->setup.backend->api->asynchronous && i < runs; i++) seconds[i] = mean;
+    for (int i = 0; engine->pipeline && i < runs; i++) seconds[i] = mean;
     return HFF_OK;
 }
 

@@ -64,6 +64,12 @@ static hff_status use(int index)
     return HFF_OK;
 }
 
+static hff_status memory_left(size_t *bytes)
+{
+    *bytes = (size_t)gpus[now.gpu].memory;
+    return HFF_OK;
+}
+
 static hff_status take(size_t bytes, void **out)
 {
     *out = calloc(1, bytes);
@@ -167,6 +173,7 @@ static void free_stream(kernel_stream stream)
 
 const struct cuda_calls cuda_calls = {.find = find,
                                       .use = use,
+                                      .memory_left = memory_left,
                                       .alloc = take,
                                       .free = free,
                                       .pinned_alloc = take,
@@ -192,10 +199,11 @@ static const struct {
     int64_t channels, side;
     int classes;
 } configs[] = {
-    {"digits_cnn", 1, 28, 10},          {"digits_mlp", 1, 28, 10},        {"digits_ff", 1, 28, 10},
-    {"paper/mnist_mlp", 1, 28, 10},     {"paper/fashion_mlp", 1, 28, 10}, {"paper/cifar10_mlp", 3, 32, 10},
-    {"paper/cifar100_mlp", 3, 32, 100}, {"paper/cifar10_cnn", 3, 32, 10}, {"paper/cifar100_cnn", 3, 32, 100},
-    {"bench/headline_40x", 1, 28, 100},
+    {"digits_cnn", 1, 28, 10},          {"digits_mlp", 1, 28, 10},          {"digits_ff", 1, 28, 10},
+    {"paper/mnist_mlp", 1, 28, 10},     {"paper/fashion_mlp", 1, 28, 10},   {"paper/cifar10_mlp", 3, 32, 10},
+    {"paper/cifar100_mlp", 3, 32, 100}, {"paper/cifar10_cnn", 3, 32, 10},   {"paper/cifar100_cnn", 3, 32, 100},
+    {"paper/mnist_ff", 1, 28, 10},      {"bench/headline_40x", 1, 28, 100}, {"bench/head", 1, 28, 10},
+    {"bench/vgg8b", 3, 32, 10},
 };
 
 static void one_config(size_t i, const char *dtype)

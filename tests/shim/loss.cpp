@@ -45,6 +45,40 @@ static const Entropy entropies[] = {
     {40, 10, false, 0, 0, 40},   {21, 10, true, 0, 0, 0},   {2100, 3, true, 0.1, 0.99, 3},
 };
 
+/* The kernel on one batch, and what it wrote. y2 and ds are empty in an evaluation. */
+struct EntropyRun {
+    Buffer<float> s, ds, weight;
+    Buffer<int32_t> y1, y2;
+    Buffer<double> m;
+    Buffer<unsigned> tickets;
+    struct kernel_cross_entropy_args a;
+
+    EntropyRun(const Entropy &c, const Labels &l, const std::vector<double> &scores, bool eval)
+        : s(floats(scores)), ds(eval ? 0 : scores.size()), weight(l.weight), y1(l.y1),
+          y2(eval ? std::vector<int32_t>() : l.y2), m(std::vector<double>(METRICS, 3.5)),
+          tickets(std::vector<unsigned>(KERNEL_TICKETS, 0)), a()
+    {
+        a.batch = c.batch;
+        a.classes = c.classes;
+        a.eval = eval;
+        a.smoothing = eval ? 0.3 : c.smoothing; /* an evaluation takes neither */
+        a.discount = eval ? 0.3 : c.discount;
+        a.global_batch = eval ? 0 : c.batch + 3;
+        Buffer<unsigned char> workspace(kernel_cross_entropy_workspace(&a));
+        a.scores = s.data();
+        a.y1 = y1.data();
+        a.y2 = eval ? nullptr : y2.data();
+        a.weight = weight.data();
+        a.dscores = eval ? nullptr : ds.data();
+        a.metrics = m.data();
+        a.workspace = workspace.data();
+        a.tickets = tickets.data();
+        run_ok(kernel_cross_entropy(&a, nullptr));
+        workspace.check();
+        check_tickets(tickets);
+    }
+};
+
 static std::vector<unsigned char> check_entropy(const Entropy &c)
 {
     size_t batch = (size_t)c.batch, count = batch * (size_t)c.classes;
@@ -58,33 +92,12 @@ static std::vector<unsigned char> check_entropy(const Entropy &c)
     desc.arg[0] = tensor_make2(DTYPE_F64, c.batch, c.classes);
     reference(desc, {scores.data(), l.y1.data(), l.y2.data(), l.weight.data(), back.data(), metrics.data()});
 
-    Buffer<float> s(floats(scores)), ds(count), weight(l.weight);
-    Buffer<int32_t> y1(l.y1), y2(l.y2);
-    Buffer<double> m(std::vector<double>(METRICS, 3.5));
-    Buffer<unsigned> tickets(std::vector<unsigned>(KERNEL_TICKETS, 0));
-    struct kernel_cross_entropy_args a = {};
-    a.batch = c.batch;
-    a.classes = c.classes;
-    a.smoothing = c.smoothing;
-    a.discount = c.discount;
-    a.global_batch = c.batch + 3;
-    Buffer<unsigned char> workspace(kernel_cross_entropy_workspace(&a));
-    a.scores = s.data();
-    a.y1 = y1.data();
-    a.y2 = y2.data();
-    a.weight = weight.data();
-    a.dscores = ds.data();
-    a.metrics = m.data();
-    a.workspace = workspace.data();
-    a.tickets = tickets.data();
-    run_ok(kernel_cross_entropy(&a, nullptr));
-    workspace.check();
-    check_tickets(tickets);
-    expect_all_near("dscores", ds, back, 2e-7 / c.batch, 3e-6);
-    check_metrics(m, metrics, 2e-6 * c.batch, 2e-6);
+    EntropyRun run(c, l, scores, false);
+    expect_all_near("dscores", run.ds, back, 2e-7 / c.batch, 3e-6);
+    check_metrics(run.m, metrics, 2e-6 * c.batch, 2e-6);
     std::vector<unsigned char> bytes;
-    append(bytes, ds);
-    append(bytes, m);
+    append(bytes, run.ds);
+    append(bytes, run.m);
     return bytes;
 }
 
@@ -109,29 +122,10 @@ static std::vector<unsigned char> check_entropy_eval(const Entropy &c, bool all_
     struct op_desc desc = describe(OP_CROSS_ENTROPY_EVAL);
     desc.arg[0] = tensor_make2(DTYPE_F64, c.batch, c.classes);
     reference(desc, {scores.data(), l.y1.data(), l.weight.data(), metrics.data()});
-    Buffer<float> s(floats(scores)), weight(l.weight);
-    Buffer<int32_t> y1(l.y1);
-    Buffer<double> m(std::vector<double>(METRICS, 3.5));
-    Buffer<unsigned> tickets(std::vector<unsigned>(KERNEL_TICKETS, 0));
-    struct kernel_cross_entropy_args a = {};
-    a.batch = c.batch;
-    a.classes = c.classes;
-    a.eval = 1;
-    a.smoothing = 0.3; /* not taken */
-    a.discount = 0.3;
-    Buffer<unsigned char> workspace(kernel_cross_entropy_workspace(&a));
-    a.scores = s.data();
-    a.y1 = y1.data();
-    a.weight = weight.data();
-    a.metrics = m.data();
-    a.workspace = workspace.data();
-    a.tickets = tickets.data();
-    run_ok(kernel_cross_entropy(&a, nullptr));
-    workspace.check();
-    check_tickets(tickets);
-    check_metrics(m, metrics, 2e-6 * c.batch, 2e-6);
+    EntropyRun run(c, l, scores, true);
+    check_metrics(run.m, metrics, 2e-6 * c.batch, 2e-6);
     std::vector<unsigned char> bytes;
-    append(bytes, m);
+    append(bytes, run.m);
     return bytes;
 }
 

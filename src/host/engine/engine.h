@@ -132,8 +132,8 @@ int64_t engine_steps(const struct engine *engine);
 void engine_stand_at(struct engine *engine, int64_t steps);
 
 /* One training step of every stage, or of the one whose turn it is. HFF_E_NUMBERS names stage, op and step when a
- * gradient is not finite; that stage's parameters are then as before the step. With lanes the step may still be in flight, and engine_drain or whatever
- * calls it returns that error; batch is free again in any case. */
+ * gradient is not finite; that stage's parameters are then as before the step. With lanes the step may still be in
+ * flight, and engine_drain or whatever calls it returns that error; batch is free again in any case. */
 hff_status engine_step(struct engine *engine, const struct batch *batch);
 
 /* Waits until no step is in flight. All functions below do so first. */

@@ -15,9 +15,8 @@ const struct config_row engine_rows[] = {
      "for each stage; the same result, without data.augment only"},
     {"engine.pipeline", CONFIG_INT, "auto", 1, 4096, "auto|none", "lanes",
      "groups of stages that train at the same time on batches that follow each other, at most one a stage; never "
-     "changes "
-     "a result; auto: each stage on a device that works while the host goes on, as far as memory allows, none on the "
-     "CPU"},
+     "changes a result; auto: each stage on a device that works while the host goes on, as far as memory allows, none "
+     "on the CPU"},
     {"engine.recompute", CONFIG_INT, "none", 2, 10000, "none|auto", "segments",
      "less memory for more work, the same result: a stage's layers are cut into this many segments, of which only what "
      "leads from one to the next is kept, the rest is computed again in the backward pass; auto: those that leave "

@@ -21,7 +21,8 @@ int sequence_turn(const struct engine *engine);
 hff_status cache_plan(struct engine *engine, const struct engine_options *options);
 hff_status cache_bind(struct engine *engine);
 void cache_free(struct engine *engine);
-/* To a stage's input: a part of the batch as the stages before it passed it on, where all of its samples are kept (*known). */
+/* To a stage's input: a part of the batch as the stages before it passed it on, where all of its samples are kept
+ * (*known). */
 hff_status cache_get(struct engine *engine, int stage, const struct batch *batch, int part, int *known);
 /* Keeps what now is a stage's input. */
 hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch, int part);

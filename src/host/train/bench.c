@@ -22,14 +22,6 @@ struct bench {
     struct arena arena;
 };
 
-hff_status bench_joint(const struct setup *setup)
-{
-    if (setup->engine->sequential)
-        return config_fail(config_at(config_root(setup->config), "engine.schedule"),
-                           "what is timed are steps that train all stages; use engine.schedule joint");
-    return HFF_OK;
-}
-
 static hff_status bench_open(struct bench *bench, const struct bench_request *request)
 {
     struct setup *setup = &bench->setup;
@@ -42,13 +34,8 @@ static hff_status bench_open(struct bench *bench, const struct bench_request *re
     TRY(setup_fits(setup));
     TRY(engine_bind(setup->engine));
     TRY(engine_init(setup->engine, setup->run.seed));
-    struct loader_options options = {.data = setup->data,
-                                     .split = SPLIT_TRAIN,
-                                     .batch = setup->run.batch,
-                                     .training = 1,
-                                     .workers = 1,
-                                     .seed = setup->run.seed,
-                                     .data_node = config_at(config_root(setup->config), "data")};
+    struct loader_options options = setup_training_loader(setup);
+    options.workers = 1;
     TRY(loader_open(&bench->loader, &options, 0, 0));
     TRY(loader_next(bench->loader, &bench->batch));
     bench->report = json_object();
@@ -250,13 +237,8 @@ static hff_status run_ops(struct bench *bench, const struct bench_request *reque
 static hff_status time_loader(struct bench *bench, int workers, int batches, double *images_per_s)
 {
     const struct setup *setup = &bench->setup;
-    struct loader_options options = {.data = setup->data,
-                                     .split = SPLIT_TRAIN,
-                                     .batch = setup->run.batch,
-                                     .training = 1,
-                                     .workers = workers,
-                                     .seed = setup->run.seed,
-                                     .data_node = config_at(config_root(setup->config), "data")};
+    struct loader_options options = setup_training_loader(setup);
+    options.workers = workers;
     struct loader *loader;
     const struct batch *batch;
     TRY(loader_open(&loader, &options, 0, 0));

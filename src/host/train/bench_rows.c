@@ -1,7 +1,15 @@
-/* Rows of benches: spread, times by section, the plan. */
+/* What several benches share: what they refuse, and their rows: spread, times by section, the plan. */
 #include "bench_rows.h"
 
 #include <string.h>
+
+hff_status bench_joint(const struct setup *setup)
+{
+    if (setup->engine->sequential)
+        return config_fail(config_at(config_root(setup->config), "engine.schedule"),
+                           "what is timed are steps that train all stages; use engine.schedule joint");
+    return HFF_OK;
+}
 
 void put_spread(json_t *row, const char *key, struct spread s)
 {

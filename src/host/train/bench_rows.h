@@ -1,4 +1,4 @@
-/* What the rows of several benches have in common. */
+/* What several benches share. */
 #ifndef HFF_TRAIN_BENCH_ROWS_H
 #define HFF_TRAIN_BENCH_ROWS_H
 
@@ -16,7 +16,7 @@ void step_phases(const struct engine *engine, enum section phases[PHASES + 1]);
 /* The times of the stages' sections start again. */
 void clear_phases(struct engine *engine);
 
-/* HFF_E_CONFIG, with the place, where stages learn in turn: no step then trains the net. In bench.c. */
+/* HFF_E_CONFIG, with the place, where stages learn in turn: no step then trains the net. */
 hff_status bench_joint(const struct setup *setup);
 /* Milliseconds of a step's sections since then, over steps of them: each stage's under "stages_ms", all stages' in
  * sum. */

@@ -1,6 +1,7 @@
 /* hff bench train --methods: one net trained by several methods, their steps measured in turns; epochs and time to an
  * accuracy. */
 #include "bench.h"
+#include "bench_methods.h"
 #include "bench_rows.h"
 #include "evaluate.h"
 #include "until.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 9, WARM_UP = 2, ALL_MOST = 8, COLUMNS_MOST = 9 };
+enum { ROUNDS = 9, WARM_UP = 2, ALL_MOST = 8 };
 
 static const struct method {
     const char *name, *objective, *partition, *recompute;
@@ -84,19 +85,13 @@ static hff_status open_base(struct comparison *all)
     const struct bench_request *request = all->request;
     TRY(config_load(&base->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(base));
-    const struct config_node *data_node = config_at(config_root(base->config), "data");
-    TRY(data_open(&base->data, data_node, base->run.seed));
+    TRY(data_open(&base->data, config_at(config_root(base->config), "data"), base->run.seed));
     if (setup_epoch_steps(base) == 0)
         return config_fail(config_at(config_root(base->config), "run.batch"),
                            "run.batch is %d, but there are only %lld training samples", base->run.batch,
                            (long long)base->data->split[SPLIT_TRAIN].count);
-    struct loader_options options = {.data = base->data,
-                                     .split = SPLIT_TRAIN,
-                                     .batch = base->run.batch,
-                                     .training = 1,
-                                     .workers = 1,
-                                     .seed = base->run.seed,
-                                     .data_node = data_node};
+    struct loader_options options = setup_training_loader(base);
+    options.workers = 1;
     return loader_open(&all->loader, &options, 0, 0);
 }
 
@@ -216,7 +211,7 @@ static hff_status train_all(struct comparison *all)
     return HFF_OK;
 }
 
-/* ---- saying it ---- */
+/* ---- the report ---- */
 
 static json_t *entrant_json(const struct comparison *all, struct entrant *e, const struct entrant *first)
 {
@@ -280,109 +275,6 @@ static void add_until(const struct comparison *all, const json_t *out)
     }
 }
 
-static double number(const json_t *row, const char *path)
-{
-    char key[64];
-    const char *dot = strchr(path, '.');
-    if (!dot) return json_number_value(json_object_get(row, path));
-    snprintf(key, sizeof key, "%.*s", (int)(dot - path), path);
-    return number(json_object_get(row, key), dot + 1);
-}
-
-/* A column of a table: what of a row, times scale, with so many digits. */
-struct column {
-    const char *title, *path;
-    double scale;
-    int digits;
-};
-
-static int in_some_row(const json_t *rows, const struct column *column)
-{
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        if (number(json_array_get(rows, i), column->path) > 0) return 1;
-    return 0;
-}
-
-/* A line for each row that is not refused; columns that say nothing are left out. */
-static void print_columns(const struct comparison *all, const json_t *rows, const struct column *columns, FILE *out)
-{
-    struct arena arena = {0};
-    const struct column *shown[COLUMNS_MOST];
-    int width = 1, height = 1;
-    for (; columns->title; columns++)
-        if (in_some_row(rows, columns)) shown[width++] = columns;
-    const char **cells = ARENA_NEW(&arena, const char *, (size_t)width *(json_array_size(rows) + 1));
-    cells[0] = "method";
-    for (int k = 1; k < width; k++) cells[k] = shown[k]->title;
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        if (json_object_get(row, "refused")) continue;
-        const char **cell = cells + width * height++;
-        cell[0] = json_string_value(json_object_get(row, "method"));
-        for (int k = 1; k < width; k++)
-            cell[k] = arena_printf(&arena, "%.*f", shown[k]->digits, shown[k]->scale * number(row, shown[k]->path));
-    }
-    table_print(out, cells, height, width, terminal_width(out), terminal_color(out, all->request->console.color));
-    fputc('\n', out);
-    arena_free(&arena);
-}
-
-static void print_until(const json_t *rows, double accuracy, FILE *out)
-{
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i), *until = json_object_get(row, "until");
-        if (!until) continue;
-        fprintf(out, "%-12s ", json_string_value(json_object_get(row, "method")));
-        if (json_is_true(json_object_get(until, "reached")))
-            fprintf(out, "%.2f %% reached in %g epochs, %.1f s of training (%.2f %%)\n", 100 * accuracy,
-                    number(until, "epochs"), number(until, "seconds"), 100 * number(until, "best"));
-        else
-            fprintf(out, "%.2f %% not reached in %g epochs, %.1f s of training (highest %.2f %%)\n", 100 * accuracy,
-                    number(until, "epochs"), number(until, "seconds"), 100 * number(until, "best"));
-    }
-}
-
-static void print(const struct comparison *all, const json_t *document, FILE *out)
-{
-    static const struct column speed[] = {{"images/s", "images_per_s", 1, 0},
-                                          {"ms a step", "step_ms.median", 1, 2},
-                                          {"lowest", "step_ms.min", 1, 2},
-                                          {"highest", "step_ms.max", 1, 2},
-                                          {"runs", "runs", 1, 0},
-                                          {"time x", "ratio", 1, 3},
-                                          {"stages", "stages", 1, 0},
-                                          {0}},
-                               phases[] = {{"forward ms", "phases_ms.forward", 1, 2},
-                                           {"head ms", "phases_ms.head", 1, 2},
-                                           {"backward ms", "phases_ms.backward", 1, 2},
-                                           {"update ms", "phases_ms.update", 1, 2},
-                                           {"preview ms", "phases_ms.preview", 1, 2},
-                                           {0}},
-                               plan[] = {{"MFLOP/image", "step_flops_per_image", 1e-6, 1},
-                                         {"% in heads", "head_flops_share", 100, 1},
-                                         {"acts MB", "activation_bytes", 1e-6, 1},
-                                         {"net MB", "engine_bytes", 1e-6, 1},
-                                         {"took MB", "resident_bytes", 1e-6, 1},
-                                         {"run MB", "planned_bytes", 1e-6, 1},
-                                         {0}};
-    const json_t *rows = json_object_get(document, "rows");
-    fprintf(out, "training step: batch %d, %d slices, backend %s (%s)\n\n", all->base.run.batch, all->base.run.slices,
-            json_string_value(json_object_get(document, "backend")),
-            json_string_value(json_object_get(document, "device")));
-    print_columns(all, rows, speed, out);
-    print_columns(all, rows, phases, out);
-    print_columns(all, rows, plan, out);
-    if (all->request->until > 0) print_until(rows, all->request->until, out);
-    for (int i = 0; i < all->count; i++)
-        if (all->entrant[i].refused)
-            fprintf(out, "%-12s refused: %s\n", all->entrant[i].method->name, all->entrant[i].refused);
-    fputs("\ntime x: how many times as long as the first method, the median of rounds in turns. acts: planned for "
-          "activations\nand their gradients; net: for all that the net has, and took: what became resident for it; "
-          "run: what "
-          "hff train plans.\n",
-          out);
-}
-
 static hff_status compare(struct comparison *all, json_t **document)
 {
     TRY(choose_methods(all));
@@ -406,7 +298,7 @@ hff_status bench_methods(const struct bench_request *request, FILE *out)
         fprintf(out, "%s\n", text ? text : "{}");
         free(text);
     } else if (status == HFF_OK) {
-        print(&all, document, out);
+        bench_methods_print(document, request, out);
     }
     json_decref(document);
     for (int i = 0; i < all.count; i++) close_method(&all.entrant[i]);

@@ -101,6 +101,18 @@ void setup_close(struct setup *setup)
     memset(setup, 0, sizeof *setup);
 }
 
+struct loader_options setup_training_loader(const struct setup *setup)
+{
+    const struct config_node *node = config_at(config_root(setup->config), "data");
+    return (struct loader_options){.data = setup->data,
+                                   .split = SPLIT_TRAIN,
+                                   .batch = setup->run.batch,
+                                   .workers = (int)config_int(node, "workers"),
+                                   .training = 1,
+                                   .seed = setup->run.seed,
+                                   .data_node = node};
+}
+
 static size_t pass_bytes(const struct setup *setup, enum split split)
 {
     struct loader_options options = {

@@ -35,6 +35,9 @@ hff_status setup_open(struct setup *setup, int training);
 hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t stage_steps);
 void setup_close(struct setup *setup); /* everything, config too */
 
+/* Of a loader of training batches from the setup's data, as its config says; no timeline. */
+struct loader_options setup_training_loader(const struct setup *setup);
+
 /* Steps of one epoch, of each stage's training, and of the whole run (once the engine is open). */
 int64_t setup_epoch_steps(const struct setup *setup);
 int64_t setup_stage_steps(const struct setup *setup);

@@ -155,14 +155,8 @@ static hff_status start(struct trainer *t)
     t->shown = (struct progress_state){.accuracy = t->shown_accuracy, .loss = t->shown_loss};
     t->progress = progress_open(stderr, t->request->console.color, t->request->console.quiet);
     log_set_hook(clear_display, t->progress);
-    struct loader_options options = {.data = setup->data,
-                                     .split = SPLIT_TRAIN,
-                                     .batch = run->batch,
-                                     .training = 1,
-                                     .seed = run->seed,
-                                     .data_node = config_at(config_root(setup->config), "data"),
-                                     .trace = t->trace};
-    options.workers = (int)config_int(options.data_node, "workers");
+    struct loader_options options = setup_training_loader(setup);
+    options.trace = t->trace;
     return loader_open(&t->loader, &options, t->marks.step / t->epoch_steps, t->marks.step % t->epoch_steps);
 }
 

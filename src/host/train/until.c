@@ -48,14 +48,8 @@ static hff_status train(struct setup *setup, struct loader *loader, const char *
 
 hff_status train_until(struct setup *setup, const char *what, const volatile sig_atomic_t *stop, struct until *until)
 {
-    struct loader_options options = {.data = setup->data,
-                                     .split = SPLIT_TRAIN,
-                                     .batch = setup->run.batch,
-                                     .training = 1,
-                                     .seed = setup->run.seed,
-                                     .data_node = config_at(config_root(setup->config), "data")};
+    struct loader_options options = setup_training_loader(setup);
     struct loader *loader;
-    options.workers = (int)config_int(options.data_node, "workers");
     *until = (struct until){.accuracy = until->accuracy};
     TRY(loader_open(&loader, &options, 0, 0));
     hff_status status = train(setup, loader, what, stop, until);

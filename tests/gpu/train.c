@@ -13,14 +13,19 @@ static void fake_order(uint64_t seed)
 
 #include <math.h>
 
-static struct small_net *trained(const char *text, const char *backend, const char *dtype, int steps, uint64_t order)
+/* SGD, so that a difference stays in proportion (AdamW divides by gradients near 0). */
+#define SGD "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, clip: 1}"
+
+/* more: a setting. */
+static struct small_net *trained(const char *text, const char *more, const char *backend, const char *dtype, int steps,
+                                 uint64_t order)
 {
     char by[64], type[64];
     snprintf(by, sizeof by, "run.backend=%s", backend);
     snprintf(type, sizeof type, "run.dtype=%s", dtype);
-    const char *const sets[] = {by, type, "run.batch=8", "run.slices=1"};
+    const char *const sets[] = {by, type, "run.batch=8", "run.slices=1", SGD, more};
     fake_order(order);
-    struct small_net *net = small_net_open(text, sets, 4, 1, DTYPE_F32, 1);
+    struct small_net *net = small_net_open(text, sets, 6, 1, DTYPE_F32, 1);
     small_net_train(net, steps);
     return net;
 }
@@ -56,44 +61,64 @@ static double distance(struct small_net *a, struct small_net *b, int moments)
     return worst;
 }
 
-/* SGD, so that a difference stays in proportion (AdamW divides by gradients near 0). */
-static void beside_ref(const char *text, const char *dtype, double within)
+static void same_figures(struct small_net *a, struct small_net *b, double within)
 {
-    struct small_net *ref = trained(text, "ref", "f32", 3, 1), *cuda = trained(text, "cuda", dtype, 3, 1);
-    struct small_net *again = trained(text, "cuda", dtype, 3, 99);
+    enum { BATCH = 8, CLASSES = 5, STAGES = 3 };
+    struct stage_metrics x, y;
+    float scores[2][BATCH * CLASSES * STAGES], most = 1;
+    int stages = a->setup.engine->stages, count = BATCH * CLASSES * stages;
+    for (int i = 0; i < stages; i++) {
+        SMALL_OK(engine_metrics(a->setup.engine, i, 0, 0, &x));
+        SMALL_OK(engine_metrics(b->setup.engine, i, 0, 0, &y));
+        assert_true(x.samples == y.samples && fabs(x.loss - y.loss) <= 100 * within * x.loss);
+    }
+    SMALL_OK(engine_evaluate(a->setup.engine, &a->batch, scores[0]));
+    SMALL_OK(engine_evaluate(b->setup.engine, &b->batch, scores[1]));
+    for (int i = 0; i < count; i++) most = fmaxf(most, fabsf(scores[0][i]));
+    for (int i = 0; i < count; i++) assert_true(fabsf(scores[0][i] - scores[1][i]) <= 1000 * within * most);
+}
+
+static void beside_ref(const char *text, const char *more, const char *dtype, double within)
+{
+    struct small_net *ref = trained(text, more, "ref", "f32", 3, 1), *cuda = trained(text, more, "cuda", dtype, 3, 1);
+    struct small_net *again = trained(text, more, "cuda", dtype, 3, 99);
     double params = distance(cuda, ref, 0), moments = distance(cuda, ref, 1);
-    print_message("%s: parameters within %.2g, moments within %.2g\n", dtype, params, moments);
+    print_message("%s, %s: parameters within %.2g, moments within %.2g\n", dtype, more, params, moments);
     assert_true(params <= within);
     assert_true(moments <= 20 * within);
     assert_true(distance(again, cuda, 0) == 0 && distance(again, cuda, 1) == 0);
-    struct stage_metrics a, b;
-    for (int i = 0; i < ref->setup.engine->stages; i++) {
-        SMALL_OK(engine_metrics(ref->setup.engine, i, 0, 0, &a));
-        SMALL_OK(engine_metrics(cuda->setup.engine, i, 0, 0, &b));
-        assert_true(a.samples == b.samples && fabs(a.loss - b.loss) <= 100 * within * a.loss);
-    }
-    float scores[2][8 * 5 * 3];
-    SMALL_OK(engine_evaluate(ref->setup.engine, &ref->batch, scores[0]));
-    SMALL_OK(engine_evaluate(cuda->setup.engine, &cuda->batch, scores[1]));
-    for (int i = 0; i < 8 * 5 * ref->setup.engine->stages; i++)
-        assert_true(fabsf(scores[0][i] - scores[1][i]) <= 1000 * within);
+    same_figures(ref, cuda, within);
     small_net_close(ref);
     small_net_close(cuda);
     small_net_close(again);
 }
 
-#define SGD "optimizer: {kind: sgd, lr: 0.05, momentum: 0.9, clip: 1}\n"
-
-static void mlp(void **state)
+static void hff(void **state)
 {
     (void)state;
-    beside_ref(SMALL_MLP SGD, "f32", 1e-5);
+    beside_ref(SMALL_MLP, "run.seed=1", "f32", 1e-5);
+    beside_ref(SMALL_CNN, "run.seed=1", "f32", 1e-5);
+    beside_ref(SMALL_FIVES, "objective={sim: {beta: 0.6}}", "f32", 1e-5);
 }
 
-static void cnn(void **state)
+static void rivals(void **state)
 {
     (void)state;
-    beside_ref(SMALL_CNN SGD, "f32", 1e-5);
+    beside_ref(SMALL_FIVES, "objective={kind: softmax, smoothing: 0.1, sim: {beta: 0.6}}", "f32", 1e-5);
+    beside_ref(SMALL_FIVES, "objective={kind: cwc, smoothing: 0.1}", "f32", 1e-5);
+    beside_ref(SMALL_FIVES, "net.partition=whole", "f32", 1e-5);
+    beside_ref(SMALL_RESIDUAL, "net.partition=whole", "f32", 1e-5);
+    beside_ref(SMALL_RESIDUAL, "net.partition=layer", "f32", 1e-5);
+}
+
+static void ff(void **state)
+{
+    (void)state;
+    beside_ref(SMALL_FF, "objective.ff.predict=batched", "f32", 1e-5);
+    beside_ref(SMALL_FF_HARD, "objective.ff.loss=symba", "f32", 1e-5);
+    beside_ref(SMALL_FF_HARD, "objective.ff.predict=readout", "f32", 1e-5);
+    beside_ref(SMALL_FF_CNN, "objective.ff.predict=original", "f32", 1e-5);
+    beside_ref(SMALL_FF_CNN, "objective.ff.predict=batched", "f32", 1e-5);
 }
 
 /* Some steps in lanes, after the first one replayed or all op by op. */
@@ -142,7 +167,7 @@ int main(void)
         print_message("skipped: %s\n", hff_error_message());
         return 77;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hff), cmocka_unit_test(rivals), cmocka_unit_test(ff),
                                        cmocka_unit_test(lanes_and_replays)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ struct op_case {
     double scale;  /* hff: exp(log_scale); 0: 16 */
     int64_t pass;  /* TICK_PASS */
     uint64_t seed; /* 0: from the description */
+    int device;    /* it runs on a device: harness_check sets it */
 };
 
 struct op_values {

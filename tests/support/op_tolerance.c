@@ -123,6 +123,19 @@ static struct op_room similarity_room(const struct op_case *c, int arg)
     return room(factor * n * cosine * fmin(1, 4 / sqrt(width)) * fmax(1, 4 / sqrt(width)), 4);
 }
 
+/* fp64 but for what is read and written; not so on a device, which computes in f32: the scores' difference to the
+ * greatest, up to `range`, is rounded, and so err its exponential, sums of those, and the loss by (range + 8) eps; a
+ * probability by as much of itself, and its difference to a target by as much of that, which is at most 1. */
+static struct op_room entropy_room(const struct op_case *c, const struct op_values *in, int arg)
+{
+    const struct op_desc *d = &c->desc;
+    if (!c->device) return room(0, 4);
+    double range = 2 * largest(in->arg[0], tensor_count(&d->arg[0])), batch = (double)d->arg[0].dim[0];
+    if (d->arg[arg].dtype == DTYPE_F64) return room(batch * (range + 8), range + 8);
+    double share = (1 - d->attr.cross_entropy.discount) / (double)d->attr.cross_entropy.global_batch;
+    return room(share * (range + 8), range + 8);
+}
+
 static double pool_terms(const struct op_desc *d)
 {
     double kernel = d->attr.pool.kernel;
@@ -175,7 +188,7 @@ static struct op_room f32_room(const struct op_case *c, const struct op_values *
     case OP_DEVIATION:
     case OP_DEVIATION_BACK: return deviation_room(c, in, arg);
     case OP_CROSS_ENTROPY:
-    case OP_CROSS_ENTROPY_EVAL: return room(0, 4); /* fp64 but for what is read and written */
+    case OP_CROSS_ENTROPY_EVAL: return entropy_room(c, in, arg);
     case OP_SIMILARITY: return similarity_room(c, arg);
     case OP_HFF:
     case OP_HFF_EVAL: return hff_room(c, in, arg);

@@ -61,6 +61,14 @@ static inline hff_status cuda_launched(int returned, const char *kernel)
     return returned == KERNEL_OK ? HFF_OK : cuda_calls.kernel_failed(returned, kernel);
 }
 
+/* How own kernels make products. */
+static inline enum kernel_math cuda_math(const struct cuda_backend *backend)
+{
+    return backend->precision == PRECISION_BF16   ? MATH_BF16
+           : backend->precision == PRECISION_TF32 ? MATH_TF32
+                                                  : MATH_F32;
+}
+
 /* An activation as rows of channels: (batch height width, pitch). */
 struct cuda_view {
     enum dtype dtype;
@@ -120,9 +128,25 @@ CUDA_CREATE(pool);
 CUDA_CREATE(pool_back);
 CUDA_CREATE(apool);
 CUDA_CREATE(apool_back);
+CUDA_CREATE(add);
 CUDA_CREATE(unit);
+CUDA_CREATE(unit_back);
+CUDA_CREATE(energy);
+CUDA_CREATE(energy_back);
+CUDA_CREATE(deviation);
+CUDA_CREATE(deviation_back);
 CUDA_CREATE(hff);
 CUDA_CREATE(hff_eval);
+CUDA_CREATE(negatives);
+CUDA_CREATE(overlay);
+CUDA_CREATE(columns);
+CUDA_CREATE(spread);
+CUDA_CREATE(goodness);
+CUDA_CREATE(goodness_eval);
+CUDA_CREATE(readout);
+CUDA_CREATE(cross_entropy);
+CUDA_CREATE(cross_entropy_eval);
+CUDA_CREATE(similarity);
 CUDA_CREATE(grad_norm);
 CUDA_CREATE(adamw);
 CUDA_CREATE(sgd);

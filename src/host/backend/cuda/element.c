@@ -1,4 +1,4 @@
-/* act, act_back, unit: element by element, the added channels too (they stay 0). */
+/* act, act_back, add, unit, unit_back, spread: element by element, the added channels too (they stay 0). */
 #include "cuda.h"
 
 struct act_op {
@@ -6,9 +6,19 @@ struct act_op {
     struct kernel_act_args args;
 };
 
+struct add_op {
+    struct cuda_op base;
+    struct kernel_add_args args;
+};
+
 struct unit_op {
     struct cuda_op base;
     struct kernel_unit_args args;
+};
+
+struct spread_op {
+    struct cuda_op base;
+    struct kernel_spread_args args;
 };
 
 static hff_status act_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
@@ -30,6 +40,16 @@ static hff_status act_back_run(struct cuda_op *base, struct stream *stream, void
     return cuda_launched(kernel_act_back(&a, stream->handle), "act_back");
 }
 
+static hff_status add_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
+{
+    (void)workspace;
+    struct kernel_add_args a = ((struct add_op *)base)->args;
+    a.a = args[0];
+    a.b = args[1];
+    a.y = args[2];
+    return cuda_launched(kernel_add(&a, stream->handle), "add");
+}
+
 static hff_status unit_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
 {
     (void)workspace;
@@ -37,6 +57,26 @@ static hff_status unit_run(struct cuda_op *base, struct stream *stream, void *co
     a.x = args[0];
     a.y = args[1];
     return cuda_launched(kernel_unit(&a, stream->handle), "unit");
+}
+
+static hff_status unit_back_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
+{
+    (void)workspace;
+    struct kernel_unit_args a = ((struct unit_op *)base)->args;
+    a.x = args[0];
+    a.dy = args[1];
+    a.dx = args[2];
+    return cuda_launched(kernel_unit_back(&a, stream->handle), "unit_back");
+}
+
+static hff_status spread_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
+{
+    (void)workspace;
+    struct kernel_spread_args a = ((struct spread_op *)base)->args;
+    a.x = args[0];
+    a.t = args[1];
+    a.y = args[2];
+    return cuda_launched(kernel_spread(&a, stream->handle), "spread");
 }
 
 /* Stored elements of a sample; all activations of the op must lie alike. */
@@ -72,14 +112,48 @@ CUDA_CREATE(act_back)
     return create_act(backend, desc, out, 3, act_back_run);
 }
 
-CUDA_CREATE(unit)
+CUDA_CREATE(add)
+{
+    struct add_op *op;
+    int64_t row = 0;
+    TRY(cuda_op_new(backend, desc, sizeof *op, add_run, &op));
+    *out = &op->base;
+    TRY(stored(desc, 3, &row));
+    op->args = (struct kernel_add_args){.dtype = desc->arg[0].dtype, .count = desc->arg[0].dim[0] * row};
+    return HFF_OK;
+}
+
+static hff_status create_unit(struct cuda_backend *backend, const struct op_desc *desc, struct cuda_op **out, int args,
+                              hff_status (*run)(struct cuda_op *, struct stream *, void *const *, void *))
 {
     struct unit_op *op;
     int64_t row = 0;
-    TRY(cuda_op_new(backend, desc, sizeof *op, unit_run, &op));
+    TRY(cuda_op_new(backend, desc, sizeof *op, run, &op));
     *out = &op->base;
-    TRY(stored(desc, 2, &row));
+    TRY(stored(desc, args, &row));
     op->args = (struct kernel_unit_args){
         .dtype = desc->arg[0].dtype, .batch = desc->arg[0].dim[0], .elements = row, .n = tensor_row(&desc->arg[0])};
+    return HFF_OK;
+}
+
+CUDA_CREATE(unit)
+{
+    return create_unit(backend, desc, out, 2, unit_run);
+}
+
+CUDA_CREATE(unit_back)
+{
+    return create_unit(backend, desc, out, 3, unit_back_run);
+}
+
+CUDA_CREATE(spread)
+{
+    struct spread_op *op;
+    int64_t row = 0;
+    TRY(cuda_op_new(backend, desc, sizeof *op, spread_run, &op));
+    *out = &op->base;
+    TRY(stored(desc, 3, &row));
+    op->args = (struct kernel_spread_args){
+        .dtype = desc->arg[0].dtype, .batch = desc->arg[0].dim[0], .rows = desc->arg[1].dim[0], .elements = row};
     return HFF_OK;
 }

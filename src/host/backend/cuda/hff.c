@@ -133,8 +133,6 @@ static hff_status hff_eval_run(struct cuda_op *base, struct stream *stream, void
 static hff_status create(struct cuda_backend *backend, const struct op_desc *desc, struct cuda_op **out, int eval,
                          hff_status (*function)(struct cuda_op *, struct stream *, void *const *, void *))
 {
-    static const enum kernel_math math[] = {
-        [PRECISION_F32] = MATH_F32, [PRECISION_TF32] = MATH_TF32, [PRECISION_BF16] = MATH_BF16};
     struct hff_op *op;
     TRY(cuda_op_new(backend, desc, sizeof *op, function, &op));
     *out = &op->base;
@@ -146,11 +144,12 @@ static hff_status create(struct cuda_backend *backend, const struct op_desc *des
                                         .width = (int)p[2],
                                         .classes = (int)p[0],
                                         .per_class = (int)p[1],
-                                        .math = math[backend->precision],
+                                        .math = cuda_math(backend),
                                         .eval = eval,
                                         .loss = desc->attr.hff.loss,
                                         .margin = eval ? 0 : desc->attr.hff.margin,
                                         .smoothing = eval ? 0 : desc->attr.hff.smoothing,
+                                        .discount = eval ? 0 : desc->attr.hff.discount,
                                         .global_batch = desc->attr.hff.global_batch};
     if (!kernel_hff_fits(&op->args)) return plan_tiles(op, desc);
     op->base.workspace = kernel_hff_workspace(&op->args);
@@ -159,9 +158,6 @@ static hff_status create(struct cuda_backend *backend, const struct op_desc *des
 
 CUDA_CREATE(hff)
 {
-    if (desc->attr.hff.discount != 0)
-        return fail(HFF_E_CONFIG, "the cuda backend does not do op hff in a loss of two terms (objective.sim) yet; use "
-                                  "run.backend cpu");
     return create(backend, desc, out, 0, hff_run);
 }
 

@@ -1,23 +1,39 @@
-/* The thread team: workers wait for a generation number to change, spin a little, then sleep. Tasks are handed out by
- * an atomic counter, so that a slow thread does not hold up the others. */
+/* The thread team: whoever waits spins for a while, then sleeps. Tasks are handed out by an atomic counter, so that a slow
+ * thread does not hold up the others.
+ *
+ * To be woken costs 50 us and more, above all in a virtual machine, where a processor that sleeps is given away: a tenth of
+ * many ops. So a thread spins for about a millisecond, longer than threads wait for each other inside a step, and offers
+ * its processor to others meanwhile. Once somebody has taken it, it sleeps after a tenth of that for some time. */
 #include "team.h"
 
+#include "clock.h"
+
+#include <float.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { SPINS = 4000 };
+enum { SPINS = 4000, SPINS_LONG = 40000, SPINS_OFFER = 64 /* between offers */ };
+static const double taken_seconds = 50e-6; /* an offer that nobody takes is over in less than one */
+static const double crowded_seconds = 0.1;
+
+/* Of one thread: the time until which it sleeps soon, since others want the processor. */
+struct patience {
+    double crowded_until;
+};
 
 struct worker {
     struct team *team;
+    struct patience patience;
     int thread;
     pthread_t handle;
 };
 
 struct team {
     int size;
+    struct patience patience; /* of thread 0 */
     void (*on_start)(void);
     struct worker *workers;
     pthread_mutex_t mutex;
@@ -47,6 +63,21 @@ static void pause_a_little(void)
 #endif
 }
 
+/* One turn of a thread that waits; 0: it should sleep. */
+static int spin_on(struct patience *patience, int spin)
+{
+    pause_a_little();
+    if (spin < SPINS) return 1;
+    if (spin > SPINS && spin % SPINS_OFFER) return 1;
+    double before = clock_seconds();
+    if (before < patience->crowded_until) return 0;
+    sched_yield();
+    double now = clock_seconds();
+    if (now - before < taken_seconds) return spin < SPINS_LONG;
+    patience->crowded_until = now + crowded_seconds;
+    return 0;
+}
+
 static void work(struct team *team, int thread)
 {
     for (int task; (task = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed)) < team->tasks;)
@@ -60,10 +91,8 @@ static void *worker_main(void *argument)
     if (team->on_start) team->on_start();
     for (unsigned seen = 0;;) {
         unsigned generation = atomic_load_explicit(&team->generation, memory_order_acquire);
-        for (int spin = 0; generation == seen && spin < SPINS; spin++) {
-            pause_a_little();
+        for (int spin = 0; generation == seen && spin_on(&worker->patience, spin); spin++)
             generation = atomic_load_explicit(&team->generation, memory_order_acquire);
-        }
         if (generation == seen) {
             pthread_mutex_lock(&team->mutex);
             while ((generation = atomic_load(&team->generation)) == seen) pthread_cond_wait(&team->wake, &team->mutex);
@@ -102,12 +131,13 @@ hff_status team_open(struct team **out, int threads, void (*on_start)(void))
     }
     team->workers = workers;
     team->size = 1;
+    team->patience.crowded_until = threads > team_processors() ? DBL_MAX : 0;
     team->on_start = on_start;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->wake, NULL);
     pthread_cond_init(&team->done, NULL);
     for (int i = 1; i < threads; i++) {
-        workers[i] = (struct worker){.team = team, .thread = i};
+        workers[i] = (struct worker){.team = team, .patience = team->patience, .thread = i};
         int error = pthread_create(&workers[i].handle, NULL, worker_main, &workers[i]);
         if (error) {
             team_close(team);
@@ -152,10 +182,10 @@ void team_run(struct team *team, int tasks, team_task task, void *context)
     atomic_store_explicit(&team->working, team->size - 1, memory_order_relaxed);
     announce(team);
     work(team, 0);
-    for (int spin = 0; spin < SPINS; spin++) {
+    int spin = 0;
+    do {
         if (atomic_load_explicit(&team->working, memory_order_acquire) == 0) return;
-        pause_a_little();
-    }
+    } while (spin_on(&team->patience, spin++));
     pthread_mutex_lock(&team->mutex);
     while (atomic_load_explicit(&team->working, memory_order_acquire) != 0)
         pthread_cond_wait(&team->done, &team->mutex);

@@ -247,8 +247,9 @@ static void predict(struct ff *ff)
     if (each < 1) each = 1;
     if (each > head->classes) each = head->classes;
     int readout = ff->predict == PREDICT_READOUT, x;
-    head->rows_eval = head->batch * each;
     head->passes = readout ? 1 : (head->classes + each - 1) / each;
+    if (!readout) each = (head->classes + head->passes - 1) / head->passes; /* as few idle rows as there can be */
+    head->rows_eval = head->batch * each;
     head->metrics_eval = graph_value(graph, ROLE_STAT, tensor_make1(DTYPE_F64, METRICS), "head.metrics_eval");
     if (ff->predict == PREDICT_BATCHED)
         head->h_eval = predict_batched(ff, each);

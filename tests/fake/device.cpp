@@ -3,6 +3,9 @@
 
 #include "math.hpp"
 
+extern "C" {
+#include "base/clock.h"
+}
 #include "kernels/shim/shim.h"
 
 #include <cstdio>
@@ -26,6 +29,7 @@ struct event {
     long asked = 0, done = 0; /* records given to a stream; those reached */
     clock_of captured;        /* what a record inside a capture stands for */
     bool in_capture = false;
+    double seconds = 0; /* when it was reached */
 };
 
 /* One piece of work; ready says whether it can begin. */
@@ -239,6 +243,7 @@ hff_status event_record(void *at, kernel_stream stream)
     long number = ++e->asked;
     enqueue(q, [e, number] {
         e->done = number;
+        e->seconds = clock_seconds();
         return 0;
     });
     return HFF_OK;
@@ -264,6 +269,15 @@ hff_status stream_wait_event(kernel_stream stream, void *at)
     if (q->captured) return fail(HFF_E_DEVICE, "a captured stream waits for an event from outside");
     long number = e->asked;
     q->waiting.push_back({[e, number] { return e->done >= number; }, [] { return 0; }});
+    return HFF_OK;
+}
+
+hff_status event_seconds(void *from, void *to, double *seconds)
+{
+    event *a = static_cast<event *>(from), *b = static_cast<event *>(to);
+    if (a->done == 0 || b->done == 0 || a->done < a->asked || b->done < b->asked || a->in_capture || b->in_capture)
+        return fail(HFF_E_DEVICE, "the time of an event that was not reached");
+    *seconds = static_cast<float>(1e3 * (b->seconds - a->seconds)) * 1e-3;
     return HFF_OK;
 }
 
@@ -461,6 +475,7 @@ extern "C" const struct cuda_calls cuda_calls = {find,
                                                  event_record,
                                                  event_wait,
                                                  stream_wait_event,
+                                                 event_seconds,
                                                  copy,
                                                  zero,
                                                  capture_begin,

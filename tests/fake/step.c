@@ -1,6 +1,7 @@
 /* What the cuda backend gives to a device during a training step, written down by a device that is played on the CPU: the
  * order of launches, no allocation, no wait of the host, no read-back. */
 #include "device.h"
+#include "base/clock.h"
 #include "support/small_net.h"
 
 /* A stage's ops, as they are handed out without an engine around them. */
@@ -138,6 +139,10 @@ static void events(void **state)
             }
             SMALL_OK(api->copy_out(stream[2], out, cell[3], sizeof out));
             for (int s = 2; s >= 0; s--) SMALL_OK(api->stream_wait(stream[s]));
+            double at[3], now = clock_seconds();
+            for (int s = 0; s < 3; s++) SMALL_OK(api->event_seconds(event[s], &at[s]));
+            for (int s = 0; s < 3; s++) assert_true(at[s] > now - 1 && at[s] <= clock_seconds() + 1e-3);
+            for (int s = 1; joined && s < 3; s++) assert_true(at[s - 1] <= at[s] + 1e-6);
             if (joined) assert_memory_equal(in, out, sizeof in);
             wrong += !joined && memcmp(in, out, sizeof in) != 0;
         }

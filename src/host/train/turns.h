@@ -20,6 +20,7 @@ struct turns {
     double *seconds;       /* of every call, (room) */
     double *round;         /* median of each round's calls, (rounds) */
     int calls, room, each; /* each: calls of a round */
+    int rewarm;            /* a round begins with a call that does not count */
 };
 
 hff_status turns_open(struct turns *turns, hff_status (*run)(void *what), void *what, int rounds);

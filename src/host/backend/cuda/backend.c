@@ -17,6 +17,7 @@ static void close_backend(struct backend *base)
 {
     struct cuda_backend *backend = (struct cuda_backend *)base;
     if (!backend) return;
+    cuda_clock_close(backend);
     cuda_staging_close(backend->staging);
     cuda_calls.library_close(backend->library);
     cuda_filters_free(backend);
@@ -36,6 +37,7 @@ static hff_status open_backend(struct backend **out, int threads)
     TRY_GOTO(status, cuda_calls.use(device->index), close);
     TRY_GOTO(status, cuda_calls.library_open(device, &backend->library), close);
     TRY_GOTO(status, cuda_staging_open(&backend->staging), close);
+    TRY_GOTO(status, cuda_clock_open(backend), close);
     snprintf(backend->description, sizeof backend->description, "%s, %.1f GB, %s", device->name,
              (double)device->memory * 1e-9, device->versions);
     *out = &backend->base;
@@ -160,6 +162,7 @@ const struct backend_api backend_cuda = {
     .event_destroy = cuda_event_destroy,
     .event_record = cuda_event_record,
     .stream_wait_event = cuda_stream_wait_event,
+    .event_seconds = cuda_event_seconds,
     .capture_begin = cuda_capture_begin,
     .capture_end = cuda_capture_end,
     .replay = cuda_replay,

@@ -69,6 +69,8 @@ struct cuda_calls {
     hff_status (*event_record)(void *event, kernel_stream stream);
     hff_status (*event_wait)(void *event); /* the host waits */
     hff_status (*stream_wait_event)(kernel_stream stream, void *event);
+    /* From one event to another (less than 0: it came first); both were reached. */
+    hff_status (*event_seconds)(void *from, void *to, double *seconds);
     hff_status (*copy)(void *to, const void *from, size_t bytes, kernel_stream stream); /* between any two memories */
     hff_status (*zero)(void *at, size_t bytes, kernel_stream stream);
     hff_status (*capture_begin)(kernel_stream stream);

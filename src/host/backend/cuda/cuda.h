@@ -17,6 +17,13 @@ enum { CUDA_ALIGN = 16 };
 
 struct cuda_filter;
 
+/* An event whose time the host knows; others are told from it. */
+struct cuda_clock {
+    kernel_stream stream;
+    void *event;
+    double seconds; /* as clock_seconds counts; 0: not yet */
+};
+
 struct cuda_backend {
     struct backend base;
     struct cuda_device device;
@@ -24,6 +31,7 @@ struct cuda_backend {
     enum precision precision;
     struct cuda_filter *filters; /* what the opaque pointers of packed weights point to; one for equal ones */
     struct cuda_staging *staging;
+    struct cuda_clock clock;
     char description[256];
 };
 

@@ -1,9 +1,13 @@
 /* Streams, events, copies and capture of the cuda backend. */
 #include "stream.h"
 
+#include "base/clock.h"
 #include "cuda.h"
 
 #include <stdlib.h>
+
+/* The device tells milliseconds as f32: 0.1 us of a second or two. */
+static const double clock_good_for = 2;
 
 struct event {
     struct cuda_backend *backend;
@@ -110,6 +114,38 @@ hff_status cuda_stream_wait_event(struct stream *stream, struct event *event)
 {
     TRY(use(stream->backend));
     return cuda_calls.stream_wait_event(stream->handle, event->handle);
+}
+
+hff_status cuda_clock_open(struct cuda_backend *backend)
+{
+    TRY(cuda_calls.stream_create(&backend->clock.stream));
+    return cuda_calls.event_create(&backend->clock.event);
+}
+
+void cuda_clock_close(struct cuda_backend *backend)
+{
+    if (backend->clock.event) cuda_calls.event_destroy(backend->clock.event);
+    if (backend->clock.stream) cuda_calls.stream_destroy(backend->clock.stream);
+}
+
+/* The host sees an event some microseconds late: by so much are all times late until the clock is set again. */
+static hff_status set_clock(struct cuda_clock *clock)
+{
+    TRY(cuda_calls.event_record(clock->event, clock->stream));
+    TRY(cuda_calls.event_wait(clock->event));
+    clock->seconds = clock_seconds();
+    return HFF_OK;
+}
+
+hff_status cuda_event_seconds(struct event *event, double *seconds)
+{
+    struct cuda_clock *clock = &event->backend->clock;
+    double apart;
+    TRY(use(event->backend));
+    if (clock->seconds == 0 || clock_seconds() - clock->seconds > clock_good_for) TRY(set_clock(clock));
+    TRY(cuda_calls.event_seconds(clock->event, event->handle, &apart));
+    *seconds = clock->seconds + apart;
+    return HFF_OK;
 }
 
 hff_status cuda_capture_begin(struct stream *stream)

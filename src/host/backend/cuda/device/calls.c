@@ -49,6 +49,7 @@ const struct cuda_calls cuda_calls = {
     .event_record = runtime_event_record,
     .event_wait = runtime_event_wait,
     .stream_wait_event = runtime_stream_wait_event,
+    .event_seconds = runtime_event_seconds,
     .copy = runtime_copy,
     .zero = runtime_zero,
     .capture_begin = runtime_capture_begin,

@@ -94,7 +94,7 @@ hff_status runtime_stream_wait(kernel_stream stream)
 hff_status runtime_event_create(void **out)
 {
     cudaEvent_t event;
-    CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    CHECK(cudaEventCreate(&event));
     *out = event;
     return HFF_OK;
 }
@@ -113,6 +113,14 @@ hff_status runtime_event_record(void *event, kernel_stream stream)
 hff_status runtime_event_wait(void *event)
 {
     CHECK(cudaEventSynchronize(event));
+    return HFF_OK;
+}
+
+hff_status runtime_event_seconds(void *from, void *to, double *seconds)
+{
+    float milliseconds;
+    CHECK(cudaEventElapsedTime(&milliseconds, from, to));
+    *seconds = 1e-3 * (double)milliseconds;
     return HFF_OK;
 }
 

@@ -19,6 +19,7 @@ void runtime_event_destroy(void *event);
 hff_status runtime_event_record(void *event, kernel_stream stream);
 hff_status runtime_event_wait(void *event);
 hff_status runtime_stream_wait_event(kernel_stream stream, void *event);
+hff_status runtime_event_seconds(void *from, void *to, double *seconds);
 hff_status runtime_copy(void *to, const void *from, size_t bytes, kernel_stream stream);
 hff_status runtime_zero(void *at, size_t bytes, kernel_stream stream);
 hff_status runtime_capture_begin(kernel_stream stream);

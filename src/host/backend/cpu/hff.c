@@ -3,7 +3,8 @@
  * Phase 1, a task is a piece of a slice's samples: z, the product cos = z p^T, the rows (hff_row.c), the product dz =
  * dcos p, de. Phase 2, linear_weight's own: dp = dcos^T z, its tiles added up over the slices by the tree. Phase 3:
  * dp's projection, row by row. Samples' figures are kept and summed up at the end: slice by slice, then by the tree.
- * hff_eval is phase 1 up to the rows.
+ * hff_eval is phase 1 up to the rows; for one piece and many classes its product is a linear op, whose tasks are parts of the
+ * classes: a piece alone would keep one thread busy.
  *
  * Bytes besides the products' operands, for B samples: e twice, z written and read, de written and rewritten: 24 B D;
  * cos and dcos 16 B C K; dp read and written, p read: 12 C K D. */
@@ -14,7 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { PIECE = 32 /* samples: an AVX-512 product's rows twice over */ };
+enum { PIECE = 32 /* samples: an AVX-512 product's rows twice over */, ROWS_MANY = 64 };
 
 struct hff_op {
     struct cpu_op base;
@@ -23,8 +24,10 @@ struct hff_op {
     struct cut pieces;                                     /* of a slice */
     struct product *cos[2], *dz[2];                        /* of a full piece, of a slice's short last one */
     struct cpu_op *dp;                                     /* linear_weight; NULL: not wanted */
+    struct cpu_op *cosines;                                /* linear, all at once; NULL: by pieces */
     struct cut projection;                                 /* dp's rows */
     size_t z, dcos, figures, inner, threads, thread_bytes; /* places in the workspace */
+    size_t lengths, all_cosines;                           /* where they are made at once */
     size_t thread_lengths, thread_scores, thread_product;  /* places in a thread's part, after its cosines */
 };
 
@@ -90,6 +93,11 @@ static void row(const struct hff_run *run, int64_t b, double length, const float
         figures->dscale = row_gradient(run, grad, cos, pi) + dmargin;
 }
 
+static char *thread_room(const struct hff_run *run, int thread)
+{
+    return run->workspace + run->op->threads + (size_t)thread * run->op->thread_bytes;
+}
+
 static void piece_task(void *context, int task, int thread)
 {
     const struct hff_run *run = context;
@@ -97,7 +105,7 @@ static void piece_task(void *context, int task, int thread)
     int piece = task % op->pieces.count, is_short = cut_is_short(&op->pieces, piece);
     int64_t first = task / op->pieces.count * op->samples + cut_start(&op->pieces, piece), width = op->width;
     int64_t count = cut_length(&op->pieces, piece);
-    char *own = run->workspace + op->threads + (size_t)thread * op->thread_bytes;
+    char *own = thread_room(run, thread);
     float *cos = (float *)own, *z = run->z + first * width;
     double *length = (double *)(own + op->thread_lengths), *s = (double *)(own + op->thread_scores);
     for (int64_t i = 0; i < count; i++) length[i] = embed(run->e + (first + i) * width, z + i * width, width);
@@ -111,6 +119,34 @@ static void piece_task(void *context, int task, int thread)
             memset(de + i * width, 0, sizeof *de * (size_t)width);
         else
             hff_project(de + i * width, z + i * width, width, 1 / length[i]);
+}
+
+/* A task is a sample. */
+static void embed_task(void *context, int b, int thread)
+{
+    const struct hff_run *run = context;
+    int64_t width = run->op->width;
+    (void)thread;
+    ((double *)(run->workspace + run->op->lengths))[b] = embed(run->e + b * width, run->z + b * width, width);
+}
+
+static void row_task(void *context, int b, int thread)
+{
+    const struct hff_run *run = context;
+    const struct hff_op *op = run->op;
+    const float *cos = (const float *)(run->workspace + op->all_cosines) + b * op->rows;
+    row(run, b, ((const double *)(run->workspace + op->lengths))[b], cos,
+        (double *)(thread_room(run, thread) + op->thread_scores));
+}
+
+static hff_status eval_at_once(struct hff_run *run, struct team *team)
+{
+    const struct hff_op *op = run->op;
+    void *const args[OP_ARGS] = {run->z, (void *)run->p, NULL, run->workspace + op->all_cosines};
+    team_run(team, (int)op->batch, embed_task, run);
+    TRY(op->cosines->run(op->cosines, team, args, run->workspace + op->inner));
+    team_run(team, (int)op->batch, row_task, run);
+    return HFF_OK;
 }
 
 static void projection_task(void *context, int task, int thread)
@@ -166,7 +202,10 @@ static hff_status hff_run(struct cpu_op *base, struct team *team, void *const *a
     const struct op_desc *desc = &base->op.desc;
     struct hff_run run = run_of(op, args, workspace);
     double *metrics = args[op->eval ? 6 : 10];
-    team_run(team, desc->slices * op->pieces.count, piece_task, &run);
+    if (op->cosines)
+        TRY(eval_at_once(&run, team));
+    else
+        team_run(team, desc->slices * op->pieces.count, piece_task, &run);
     if (op->dp) {
         TRY(op->dp->run(op->dp, team, (void *const[]){run.z, run.dcos, run.dp, NULL}, run.workspace + op->inner));
         team_run(team, op->projection.count, projection_task, &run);
@@ -189,8 +228,11 @@ static void hff_destroy(struct cpu_op *base)
         product_destroy(op->cos[i]);
         product_destroy(op->dz[i]);
     }
-    if (op->dp && op->dp->destroy) op->dp->destroy(op->dp);
-    free(op->dp);
+    struct cpu_op *inner[] = {op->dp, op->cosines};
+    for (int i = 0; i < 2; i++) {
+        if (inner[i] && inner[i]->destroy) inner[i]->destroy(inner[i]);
+        free(inner[i]);
+    }
 }
 
 /* Products of a piece with count samples. *scratch grows to what they need. */
@@ -218,6 +260,16 @@ static hff_status weight_create(struct cpu_backend *backend, struct hff_op *op, 
     return cpu_linear_weight_create(backend, &desc, &op->dp);
 }
 
+static hff_status cosines_create(struct cpu_backend *backend, struct hff_op *op)
+{
+    struct op_desc desc = {.kind = OP_LINEAR,
+                           .slices = 1,
+                           .arg = {[0] = tensor_make2(DTYPE_F32, op->batch, op->width),
+                                   [1] = tensor_make2(DTYPE_F32, op->rows, op->width),
+                                   [3] = tensor_make2(DTYPE_F32, op->batch, op->rows)}};
+    return cpu_linear_create(backend, &desc, &op->cosines);
+}
+
 static size_t take(size_t *used, size_t bytes)
 {
     size_t at = *used;
@@ -238,7 +290,9 @@ static void hff_layout(struct hff_op *op, int threads, size_t product_bytes)
     op->z = take(&used, batch * (size_t)op->width * sizeof(float));
     op->dcos = take(&used, op->eval ? 0 : batch * rows * sizeof(float));
     op->figures = take(&used, batch * sizeof(struct hff_figures));
-    op->inner = take(&used, op->dp ? op->dp->workspace : 0);
+    op->inner = take(&used, op->dp ? op->dp->workspace : op->cosines ? op->cosines->workspace : 0);
+    op->lengths = take(&used, op->cosines ? batch * sizeof(double) : 0);
+    op->all_cosines = take(&used, op->cosines ? batch * rows * sizeof(float) : 0);
     op->threads = take(&used, (size_t)threads * op->thread_bytes);
     op->base.workspace = used;
 }
@@ -252,7 +306,9 @@ static hff_status hff_plan(struct cpu_backend *backend, struct hff_op *op, const
     op->width = desc->arg[0].dim[1];
     op->rows = desc->arg[1].dim[0] * desc->arg[1].dim[1];
     op->pieces = cut_even(op->samples, PIECE);
-    for (int i = 0; i < 2; i++) {
+    int at_once = op->eval && desc->slices * op->pieces.count == 1 && op->rows >= ROWS_MANY;
+    if (at_once) TRY(cosines_create(backend, op));
+    for (int i = 0; i < 2 && !at_once; i++) {
         int piece = i ? op->pieces.count - 1 : 0, is_short = cut_is_short(&op->pieces, piece);
         if (!op->cos[is_short]) TRY(piece_products(op, cut_length(&op->pieces, piece), is_short, &scratch));
     }

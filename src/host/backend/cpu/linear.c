@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-/* Columns of a tile of y and dx: about as quick as more, and leave work for many threads. */
-enum { TILE_Y = 256, TILE_DX = 128, SAMPLES = 128, SAMPLES_LEAST = 16 };
+/* Columns of a tile of y and dx: about as quick as more, and leave work for many threads. With few samples a tile of y
+ * is the time to read its part of w. */
+enum { TILE_Y = 256, TILE_Y_FEW = 64, TILE_DX = 128, SAMPLES = 128, SAMPLES_LEAST = 16 };
 
 struct linear_op {
     struct cpu_op base;
@@ -92,7 +93,9 @@ static hff_status linear_create(struct cpu_backend *backend, const struct op_des
         .k = forward ? ins : outs, .lda = forward ? ins : outs, .ldb = ins, .transpose_b = forward, .dtype = op->dtype};
     int64_t piece = slice_piece(samples, SAMPLES);
     if (piece < SAMPLES_LEAST) piece = samples; /* rather one large product than many small ones */
-    struct cut m = cut_exact(batch, piece), n = cut_even(forward ? outs : ins, forward ? TILE_Y : TILE_DX);
+    struct cut m = cut_exact(batch, piece), n = cut_even(forward ? outs : ins, !forward                ? TILE_DX
+                                                                               : batch < SAMPLES_LEAST ? TILE_Y_FEW
+                                                                                                       : TILE_Y);
     product.ldc = op->dtype == DTYPE_F32 ? n.total : n.size;
     hff_status status = tiles_create(&op->tiles, m, n, &product);
     if (status != HFF_OK) {

@@ -1,5 +1,5 @@
-/* Measuring in turns: every thing's warm-up first, then round after round in the same order; spread and ratios of known
- * times. */
+/* Measuring in turns: every thing's warm-up first, then round after round in the same order, each turn after a call that
+ * does not count unless calls are long; spread and ratios of known times. */
 #include "train/turns.h"
 
 #include "support/small_net.h"
@@ -33,7 +33,7 @@ static void rounds_alternate(void **state)
         all[i] = &turns[i];
     }
     SMALL_OK(turns_time(all, 3, 2, NULL));
-    assert_string_equal(log, "abcabcabc");
+    assert_string_equal(log, "abcaabbccaabbcc");
     for (int i = 0; i < 3; i++) {
         assert_int_equal(turns[i].calls, 2);
         assert_true(turns[i].seconds[0] >= 0.2 && turns[i].round[1] == turns[i].seconds[1]);
@@ -54,7 +54,26 @@ static void errors_and_signals_end_it(void **state)
     volatile sig_atomic_t stop = SIGINT;
     SMALL_OK(turns_open(&turns, slow, &thing, 5));
     assert_int_equal(turns_time(&all, 1, 5, &stop), HFF_E_INTERRUPTED);
-    assert_string_equal(log, "aaaa");
+    assert_string_equal(log, "aaaaa");
+    turns_close(&turns);
+}
+
+static hff_status long_call(void *what)
+{
+    usleep(1001000);
+    ++*(int *)what;
+    return HFF_OK;
+}
+
+static void long_calls_all_count(void **state)
+{
+    (void)state;
+    int calls = 0;
+    struct turns turns, *all = &turns;
+    SMALL_OK(turns_open(&turns, long_call, &calls, 1));
+    SMALL_OK(turns_time(&all, 1, 1, NULL));
+    assert_int_equal(calls, 2);
+    assert_int_equal(turns.calls, 1);
     turns_close(&turns);
 }
 
@@ -81,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rounds_alternate),
         cmocka_unit_test(errors_and_signals_end_it),
+        cmocka_unit_test(long_calls_all_count),
         cmocka_unit_test(known_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
  * repeated, in any number of lanes, and with steps op by op or replayed. On a GPU; and (HFF_FAKE_DEVICE) on the device that
  * tests/fake plays on the CPU, which then works in another order when repeated. */
 #include "support/small_net.h"
+#include "train/bench.h"
 #ifdef HFF_FAKE_DEVICE
 #include "fake/device.h"
 #else
@@ -11,7 +12,9 @@ static void fake_order(uint64_t seed)
 }
 #endif
 
+#include <jansson.h>
 #include <math.h>
+#include <unistd.h>
 
 /* SGD, so that a difference stays in proportion (AdamW divides by gradients near 0). */
 #define SGD "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, clip: 1}"
@@ -161,6 +164,32 @@ static void lanes_and_replays(void **state)
     }
 }
 
+/* hff bench ops on a device replays each op: a time for every op of a training step. */
+static void ops_are_replayed(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/hff_bench_%d.yaml", (int)getpid());
+    FILE *config = fopen(path, "w"), *out = tmpfile();
+    assert_true(config && out);
+    fputs("run: {batch: 8, backend: cuda}\ndata: {source: digits, digits: {train: 16, test: 8}}\n"
+          "net: {stages: [{conv: {channels: 8, stride: 4}}, {linear: {units: 16}}]}\n",
+          config);
+    fclose(config);
+    struct bench_request request = {.config_path = path, .runs = 1, .json = 1};
+    SMALL_OK(bench_ops(&request, out));
+    rewind(out);
+    json_t *report = json_loadf(out, 0, NULL), *rows = json_object_get(report, "rows");
+    assert_true(json_array_size(rows) > 15);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *ms = json_object_get(json_array_get(rows, i), "ms");
+        assert_true(json_number_value(json_object_get(ms, "median")) > 0);
+    }
+    json_decref(report);
+    fclose(out);
+    unlink(path);
+}
+
 int main(void)
 {
     if (backend_cuda.available() != HFF_OK) {
@@ -168,6 +197,6 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(hff), cmocka_unit_test(rivals), cmocka_unit_test(ff),
-                                       cmocka_unit_test(lanes_and_replays)};
+                                       cmocka_unit_test(lanes_and_replays), cmocka_unit_test(ops_are_replayed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

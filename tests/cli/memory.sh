@@ -16,7 +16,7 @@ if [ -n "${HFF_TEST_FLAGS:-}" ]; then
     cd .. && rm -rf m
     exit $bad
 fi
-limited() { (ulimit -v 800000 && exec "$hff" "$@"); } # KiB
+limited() { (ulimit -v 1100000 && exec "$hff" "$@"); } # KiB
 wants 1 "ulimit -v" limited train tiny.yaml --set 'net.stages=[{linear: {units: 9000}}, {linear: {units: 9000}}]'
 wants 1 "ulimit -v" limited train tiny.yaml --set data.digits.train=2000000
 turns="--set engine.schedule=sequential --set net.stages[0].linear.units=6000 --set data.digits.train=24000"

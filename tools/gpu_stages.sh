@@ -230,7 +230,7 @@ two-lanes           engine.pipeline=2
 pipelined           engine.pipeline=auto
 serial-eager        engine.pipeline=none engine.capture=none
 pipelined-eager     engine.pipeline=auto engine.capture=none
-loaders             data.workers=5
+loaders             data.workers=5 engine.images=host
 VARIANTS
     done
 }
@@ -375,7 +375,7 @@ stage_bench() {
     contest vgg8b "$VGG" 512 70 --dtype bf16 --share --steps 20 && contest_bar vgg8b_compiled ratio_compiled && contest_bar vgg8b_eager ratio_eager
     pipelining
     if hff_bench data 20 data "$CNN" --set run.batch=128 --set run.dtype=bf16 --set data.root="$DATA_USED/cifar-10-batches-bin"; then
-        share=$(get "$logs/data.json" rows/1/share_of_step)
+        share=$(get "$logs/data.json" feed/share_of_step)
         [ -n "$share" ] && row "data path, of a step" "$(times "$share" 'v * 100')" % && bar data_path "$(times "$share" 'v * 100')"
     fi
     convolutions cnn "$CNN" 128

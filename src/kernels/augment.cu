@@ -1,7 +1,7 @@
-/* A batch from images that stay on the device: gather, crop, shift, flip, cutout, normalise, mixup and the labels in one
- * kernel. The numbers drawn, and so the bytes made, are data/augment.c's.
+/* A batch from images that stay on the device: gather, crop, shift, flip, cutout, normalise and mixup in one kernel. The
+ * numbers drawn, and so the bytes made, are backend/augment.c's.
  *
- * Every change treats rows and columns apart (data/augment.c): where a pixel comes from is its row's and its column's
+ * Every change treats rows and columns apart (backend/augment.c): where a pixel comes from is its row's and its column's
  * source, found by following the changes backwards from the last to the first.
  * Bytes: an image's bytes in, its elements out; B = 512, 32 x 32 x 3 to bf16 with pitch 8: 1.5 MB + 8.4 MB, 2.1 us at
  * 4.8 TB/s; beside a launch, some 3 us of latency (sample number, draws, rows, pixels one after the other).
@@ -25,21 +25,20 @@ struct line {
     uint32_t cut;
 };
 
-DEVICE void draw(const struct kernel_augment_args &a, uint64_t seed, uint64_t epoch, uint32_t sample,
-                 struct drawn *drawn)
+DEVICE void draw(const struct kernel_augment_args &a, uint64_t epoch, uint32_t sample, struct drawn *drawn)
 {
     struct draws d;
-    draws_open(d, seed, RNG_AUGMENT, epoch, sample);
-    for (int k = 0; k < a.changes; k++) {
-        int amount = a.change[k].amount;
+    draws_open(d, a.rule.seed, RNG_AUGMENT, epoch, sample);
+    for (int k = 0; k < a.rule.changes; k++) {
+        int amount = a.rule.change[k].amount;
         struct drawn now = {0, 0};
-        switch (a.change[k].kind) {
-        case CHANGE_CROP:
+        switch (a.rule.change[k].kind) {
+        case AUGMENT_CROP:
             now.row = (int)draw_below(d, 2 * (uint32_t)amount + 1) - amount;
             now.column = (int)draw_below(d, 2 * (uint32_t)amount + 1) - amount;
             break;
-        case CHANGE_FLIP: now.column = (int)draw_below(d, 2); break;
-        case CHANGE_CUTOUT:
+        case AUGMENT_FLIP: now.column = (int)draw_below(d, 2); break;
+        case AUGMENT_CUTOUT:
             now.row = (int)draw_below(d, (uint32_t)a.height) - amount / 2;
             now.column = (int)draw_below(d, (uint32_t)a.width) - amount / 2;
             break;
@@ -52,22 +51,22 @@ DEVICE void draw(const struct kernel_augment_args &a, uint64_t seed, uint64_t ep
 DEVICE struct line follow(const struct kernel_augment_args &a, const struct drawn *drawn, bool is_row, int n, int i)
 {
     struct line line = {i, 0};
-    for (int k = a.changes - 1; k >= 0 && line.source >= 0; k--) {
+    for (int k = a.rule.changes - 1; k >= 0 && line.source >= 0; k--) {
         int by = is_row ? drawn[k].row : drawn[k].column;
-        switch (a.change[k].kind) {
-        case CHANGE_CROP:
+        switch (a.rule.change[k].kind) {
+        case AUGMENT_CROP:
             line.source += by;
-            if (a.change[k].reflect) {
+            if (a.rule.change[k].reflect) {
                 if (line.source < 0) line.source = -line.source;
                 if (line.source >= n) line.source = 2 * n - 2 - line.source;
             }
             if (line.source >= n) line.source = -1;
             break;
-        case CHANGE_FLIP:
+        case AUGMENT_FLIP:
             if (!is_row && by) line.source = n - 1 - line.source;
             break;
-        case CHANGE_CUTOUT:
-            if (line.source >= by && line.source < by + a.change[k].amount) line.cut |= 1u << k;
+        case AUGMENT_CUTOUT:
+            if (line.source >= by && line.source < by + a.rule.change[k].amount) line.cut |= 1u << k;
             break;
         }
     }
@@ -85,7 +84,7 @@ struct sample {
 DEVICE float pixel(const struct kernel_augment_args &a, const struct sample &s, int c, int y, int x)
 {
     struct line row = s.lines[y], column = s.lines[a.height + x];
-    if (row.cut & column.cut) return a.mean_colour[c];
+    if (row.cut & column.cut) return a.rule.mean_colour[c];
     int value = 0;
     if (row.source >= 0 && column.source >= 0)
         value = s.image[((int64_t)c * a.height + row.source) * a.width + column.source];
@@ -103,36 +102,28 @@ DEVICE float blended(const struct kernel_augment_args &a, const struct sample (&
 template <typename T> KERNEL(THREADS) augment_kernel(const __grid_constant__ struct kernel_augment_args a)
 {
     DYNAMIC_SHARED(struct line, lines);
-    SHARED(struct drawn, drawn, 2 * KERNEL_CHANGES);
+    SHARED(struct drawn, drawn, 2 * AUGMENT_CHANGES);
     int b = (int)blockIdx.x, samples = a.partner ? 2 : 1, height = a.height, width = a.width;
-    uint64_t seed = a.cursor[CURSOR_SEED], epoch = a.cursor[CURSOR_EPOCH], first = a.cursor[CURSOR_FIRST];
+    uint64_t epoch = (uint64_t)*a.epoch;
     struct sample s[2] = {};
-    uint32_t number[2] = {};
-    float share = a.partner ? a.blend[b] : 1.0f;
+    int32_t number[2] = {a.sample[b], a.partner ? a.partner[b] : 0};
+    float share = a.partner ? a.share[b] : 1.0f;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-        int64_t at = (int64_t)first + (i && a.partner ? (int64_t)a.partner[b] : b);
         s[i].lines = lines + i * (height + width);
-        if (at >= a.count) continue;
-        number[i] = a.order[at];
-        s[i].image = a.images + (int64_t)number[i] * a.channels * height * width;
-    }
-    if (threadIdx.x == 0) {
-        a.y1[b] = s[0].image ? a.labels[number[0]] : 0;
-        a.y2[b] = s[0].image ? a.labels[a.partner ? number[1] : number[0]] : 0;
-        a.weight[b] = s[0].image ? share : 0.0f;
+        if (number[0] >= 0) s[i].image = a.images + (int64_t)number[i] * a.channels * height * width;
     }
     if (threadIdx.x % WARP == 0 && warp_index() < samples) /* each in a warp of its own */
-        draw(a, seed, epoch, warp_index() == 0 ? number[0] : number[1], drawn + warp_index() * KERNEL_CHANGES);
+        draw(a, epoch, (uint32_t)(warp_index() == 0 ? number[0] : number[1]), drawn + warp_index() * AUGMENT_CHANGES);
     BLOCK_SYNC();
     for (int i = (int)threadIdx.x; i < samples * (height + width); i += THREADS) {
         int which = i / (height + width), at = i % (height + width);
         bool is_row = at < height;
         lines[i] =
-            follow(a, drawn + which * KERNEL_CHANGES, is_row, is_row ? height : width, is_row ? at : at - height);
+            follow(a, drawn + which * AUGMENT_CHANGES, is_row, is_row ? height : width, is_row ? at : at - height);
     }
     BLOCK_SYNC();
-    T *out = static_cast<T *>(a.out) + (int64_t)b * height * width * (a.pitch ? a.pitch : a.channels);
+    T *out = static_cast<T *>(a.x) + (int64_t)b * height * width * (a.pitch ? a.pitch : a.channels);
     for (int at = (int)threadIdx.x; at < height * width; at += THREADS) {
         int y = at / width, x = at % width;
         if (a.pitch == 8) { /* RGB as the convolutions want it */
@@ -160,11 +151,12 @@ template <typename T> KERNEL(THREADS) augment_kernel(const __grid_constant__ str
 int kernel_augment(const struct kernel_augment_args *a, kernel_stream stream)
 {
     size_t shared = 2 * ((size_t)a->height + (size_t)a->width) * sizeof(struct line);
-    if (a->channels < 1 || a->channels > 4 || a->changes < 0 || a->changes > KERNEL_CHANGES ||
+    if (a->channels < 1 || a->channels > 4 || a->rule.changes < 0 || a->rule.changes > AUGMENT_CHANGES ||
         (a->pitch && a->pitch < a->channels) || (int64_t)a->height * a->width > INT32_MAX - THREADS)
         return KERNEL_REFUSED;
-    for (int k = 0; k < a->changes; k++)
-        if (a->change[k].reflect && (a->change[k].amount >= a->height || a->change[k].amount >= a->width))
+    for (int k = 0; k < a->rule.changes; k++)
+        if (a->rule.change[k].reflect &&
+            (a->rule.change[k].amount >= a->height || a->rule.change[k].amount >= a->width))
             return KERNEL_REFUSED;
     if (a->dtype == DTYPE_F32) return launch(augment_kernel<float>, a->batch, THREADS, shared, stream, *a);
     if (a->dtype == DTYPE_BF16) return launch(augment_kernel<half_word>, a->batch, THREADS, shared, stream, *a);

@@ -430,50 +430,20 @@ struct kernel_grad_norm_args {
 size_t kernel_grad_norm_workspace(const struct kernel_grad_norm_args *a);
 int kernel_grad_norm(const struct kernel_grad_norm_args *a, kernel_stream stream);
 
-/* ---- augment.cu: a batch from images that stay on the device ---------------------------------------------------------
- * Gather, crop, shift, flip, cutout, normalise, mixup in one kernel, with the numbers that data/augment.c draws.
- * Sample b of the batch is image order[first + b]; past `count` it is padding: zeros, label 0, weight 0. */
-enum kernel_change { CHANGE_CROP /* also shift, without reflect */, CHANGE_FLIP, CHANGE_CUTOUT };
-enum { KERNEL_CHANGES = 32 };
-enum kernel_cursor { CURSOR_SEED, CURSOR_EPOCH, CURSOR_FIRST, CURSORS };
+/* ---- augment.cu: op.h's augment --------------------------------------------------------------------------------------*/
 struct kernel_augment_args {
-    const uint8_t *images;  /* (N, C, H, W) */
-    const int32_t *labels;  /* (N) */
-    const uint32_t *order;  /* (count): numbers of samples, in the epoch's order */
-    const uint64_t *cursor; /* (CURSORS), on the device: what changes from step to step */
-    int64_t count;
-    int batch, channels, height, width; /* channels <= 4 */
-    int changes;                        /* 0: unchanged but for normalisation */
-    struct {
-        enum kernel_change kind;
-        int amount, reflect; /* crop: pad; cutout: size */
-    } change[KERNEL_CHANGES];
-    const float *table;      /* (channels, 256): normalised values */
-    float mean_colour[4];    /* of a pixel that was cut out */
-    const uint32_t *partner; /* (batch): mixup, the sample of the batch to blend with; NULL: no mixup */
-    const float *blend;      /* (batch): the sample's own share */
-    void *out;               /* (batch, H, W, pitch), or (batch, C, H, W) where pitch is 0 */
+    struct augment_rule rule;
+    const uint8_t *images;                     /* (N, C, H, W) */
+    const float *table;                        /* (C, 256) */
+    const int32_t *sample;                     /* (batch) */
+    const int32_t *partner;                    /* (batch); NULL: none */
+    const float *share;                        /* (batch), with partner */
+    const int64_t *epoch;                      /* (1) */
+    int batch, channels, height, width, pitch; /* channels <= 4; pitch 0: x lies as planes */
     enum dtype dtype;
-    int pitch;
-    int32_t *y1, *y2; /* (batch) */
-    float *weight;    /* (batch) */
+    void *x; /* (batch, H, W, pitch) or (batch, C, H, W) */
 };
 int kernel_augment(const struct kernel_augment_args *a, kernel_stream stream);
-
-/* ---- tick.cu: what changes from step to step, without the host ---------------------------------------------------------
- * Row *step of a table of f64 (rows, width) goes to out and *step becomes the next; past the last row the last row is
- * taken again. Learning rates and bias corrections of a whole run are such a table (HYPERS wide). With cursor, its
- * CURSOR_FIRST goes on by `advance`. */
-struct kernel_tick_args {
-    uint64_t *step;
-    const double *table;
-    int64_t rows;
-    int width;
-    double *out;
-    uint64_t *cursor; /* or NULL */
-    int64_t advance;
-};
-int kernel_tick(const struct kernel_tick_args *a, kernel_stream stream);
 
 #ifdef __cplusplus
 }

@@ -86,7 +86,7 @@ static void augmentations_equal_their_simple_form(void **state)
         struct augment_scratch scratch;
         assert_int_equal(augment_open(&augment, &data, fixture_config(*state, line), 1), HFF_OK);
         assert_int_equal(augment_scratch_open(&scratch, &augment), HFF_OK);
-        assert_int_equal(augment.count, strlen(cases[k].steps) / 2);
+        assert_int_equal(augment.rule.changes, strlen(cases[k].steps) / 2);
         for (uint32_t i = 0; i < 200; i++) {
             uint8_t raw[SIZE];
             float got[SIZE], want[SIZE];
@@ -116,7 +116,7 @@ static void evaluation_is_plain(void **state)
     struct data data = tiny();
     struct augment augment;
     assert_int_equal(augment_open(&augment, &data, fixture_config(*state, "augment: [flip, mixup]"), 0), HFF_OK);
-    assert_int_equal(augment.count, 0);
+    assert_int_equal(augment.rule.changes, 0);
     assert_true(augment.mixup == 0);
     uint8_t raw[SIZE];
     float got[SIZE];

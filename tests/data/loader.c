@@ -2,6 +2,7 @@
  * */
 #include "fixture.h"
 
+#include "backend/augment.h"
 #include "base/philox.h"
 
 #include <dirent.h>
@@ -53,6 +54,53 @@ static void workers_change_nothing(void **state)
     loader_close(one);
     loader_close(four);
     data_close(data);
+}
+
+/* Batches without images, and the recipe, are the batches with them. */
+static void recipes_make_the_same(void **state)
+{
+    static const char *const lines[] = {DIGITS, DIGITS ALL};
+    for (int i = 0; i < 2; i++) {
+        struct data *data = expect_open(*state, lines[i], 1);
+        const struct config_node *node = fixture_config(*state, lines[i]);
+        struct loader_options options = {.data = data,
+                                         .split = SPLIT_TRAIN,
+                                         .batch = BATCH,
+                                         .workers = 3,
+                                         .training = 1,
+                                         .recipes = 1,
+                                         .seed = 77,
+                                         .data_node = node};
+        struct loader *whole = open_loader(data, node, SPLIT_TRAIN, 1, 1, 0, 0), *bare;
+        struct recipe recipe;
+        if (loader_open(&bare, &options, 0, 0) != HFF_OK) fail_msg("%s", hff_error_message());
+        assert_int_equal(data_recipe(&recipe, data, node, 77), HFF_OK);
+        assert_int_equal(recipe.mixes, i);
+        struct op_desc desc = {.kind = OP_AUGMENT, .attr.augment = recipe.rule};
+        desc.arg[0] = tensor_make4(DTYPE_U8, 103, 1, 28, 28);
+        if (recipe.mixes) desc.arg[3] = tensor_make1(DTYPE_I32, BATCH);
+        void *scratch = malloc(augment_scratch(&desc));
+        for (int k = 0; k < 25; k++) { /* two epochs and a half */
+            const struct batch *want = next(whole), *batch = next(bare);
+            float images[BATCH * IMAGE];
+            struct batch made = *batch;
+            assert_null(batch->images);
+            int64_t epoch = batch->epoch;
+            void *const args[] = {(void *)recipe.set->images,
+                                  recipe.table,
+                                  (void *)batch->samples,
+                                  batch->partners,
+                                  batch->weight,
+                                  &epoch};
+            for (int b = 0; b < BATCH; b++) augment_row(&desc, args, b, scratch, images + b * IMAGE);
+            made.images = images;
+            expect_equal(want, &made);
+        }
+        free(scratch);
+        loader_close(whole);
+        loader_close(bare);
+        data_close(data);
+    }
 }
 
 static void going_on_in_the_middle_is_equal(void **state)
@@ -210,7 +258,12 @@ static void batch_above_the_set_is_refused(void **state)
     int32_t labels[COUNT];
     struct data data = numbered(images, labels);
     data.split[SPLIT_TRAIN].count = BATCH - 1;
-    struct loader_options options = {&data, SPLIT_TRAIN, BATCH, 1, 1, 1, fixture_config(*state, ""), NULL};
+    struct loader_options options = {.data = &data,
+                                     .split = SPLIT_TRAIN,
+                                     .batch = BATCH,
+                                     .workers = 1,
+                                     .training = 1,
+                                     .data_node = fixture_config(*state, "")};
     struct loader *loader;
     assert_int_equal(loader_open(&loader, &options, 0, 0), HFF_E_CONFIG);
     assert_null(loader);
@@ -248,10 +301,15 @@ static void closing_leaves_no_thread(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_HERE(workers_change_nothing),          TEST_HERE(going_on_in_the_middle_is_equal),
-        TEST_HERE(epochs_follow_their_permutation), TEST_HERE(mixup_blends_two_of_the_batch),
-        TEST_HERE(evaluation_ends_and_pads),        TEST_HERE(error_of_a_worker_arrives_with_its_trail),
-        TEST_HERE(batch_above_the_set_is_refused),  TEST_HERE(closing_leaves_no_thread),
+        TEST_HERE(workers_change_nothing),
+        TEST_HERE(recipes_make_the_same),
+        TEST_HERE(going_on_in_the_middle_is_equal),
+        TEST_HERE(epochs_follow_their_permutation),
+        TEST_HERE(mixup_blends_two_of_the_batch),
+        TEST_HERE(evaluation_ends_and_pads),
+        TEST_HERE(error_of_a_worker_arrives_with_its_trail),
+        TEST_HERE(batch_above_the_set_is_refused),
+        TEST_HERE(closing_leaves_no_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

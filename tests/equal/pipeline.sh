@@ -57,6 +57,10 @@ for net in cnn mlp ff; do
         same $net $net-$lanes "$net, $lanes lanes"
     done
 done
+for lanes in none 3; do
+    "$hff" train cnn.yaml --quiet --name device-$lanes --set engine.images=device --set engine.pipeline=$lanes || bad=1
+    same cnn device-$lanes "images on the device, $lanes lanes"
+done
 expect "a plan in lanes" "$hff" train cnn.yaml --dry-run --set engine.pipeline=4
 
 # stopped in the middle, and on with other lanes, or none

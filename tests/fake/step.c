@@ -1,7 +1,7 @@
 /* What the cuda backend gives to a device during a training step, written down by a device that is played on the CPU: the
  * order of launches, no allocation, no wait of the host, no read-back. */
-#include "device.h"
 #include "base/clock.h"
+#include "device.h"
 #include "support/small_net.h"
 
 /* A stage's ops, as they are handed out without an engine around them. */
@@ -68,6 +68,27 @@ static void steps_in_flight(void **state)
         SMALL_OK(engine_drain(net->setup.engine));
         small_net_close(net);
     }
+}
+
+/* With the images on the device the host says which samples a batch is of, and one kernel makes it. */
+static void images_on_the_device(void **state)
+{
+    (void)state;
+    const char *const sets[] = {"run.backend=cuda", "run.batch=8", "run.slices=1", "engine.images=auto"};
+    struct small_net *net = small_net_open(SMALL_CNN, sets, 4, 1, DTYPE_F32, 1);
+    assert_non_null(net->setup.engine->resident.op);
+    for (int s = 0; s < 8; s++) {
+        if (s == 2) fake_log_clear();
+        small_net_draw_known(net, s);
+        SMALL_OK(engine_step(net->setup.engine, &net->batch));
+    }
+    static const enum fake_kind never[] = {FAKE_ALLOC, FAKE_FREE, FAKE_COPY_PAGED, FAKE_COPY_OUT, FAKE_CAPTURE};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) assert_int_equal(fake_count(never[i]), 0);
+    assert_int_equal(fake_count(FAKE_COPY_IN), 6 * 3); /* numbers, labels, hyper values */
+    assert_int_equal(fake_count(FAKE_LAUNCH), 6);
+    assert_int_equal(fake_count(FAKE_REPLAY), 6 * net->setup.engine->lanes);
+    SMALL_OK(engine_drain(net->setup.engine));
+    small_net_close(net);
 }
 
 /* The host's batch goes through pinned memory: its own is free when copy_in returns. */
@@ -156,7 +177,11 @@ static void events(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp), cmocka_unit_test(cnn), cmocka_unit_test(steps_in_flight),
-                                       cmocka_unit_test(copies), cmocka_unit_test(events)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mlp),
+                                       cmocka_unit_test(cnn),
+                                       cmocka_unit_test(steps_in_flight),
+                                       cmocka_unit_test(images_on_the_device),
+                                       cmocka_unit_test(copies),
+                                       cmocka_unit_test(events)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

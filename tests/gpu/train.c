@@ -126,21 +126,15 @@ static void ff(void **state)
 /* Some steps in lanes, after the first one replayed or all op by op. */
 static struct small_net *in_lanes(const char *text, const char *pipeline, int replayed, uint64_t order)
 {
-    static struct backend_api op_by_op;
-    const char *const sets[] = {"run.backend=cuda", pipeline, "run.batch=8", "run.slices=1"};
+    const char *const sets[] = {"run.backend=cuda", pipeline, "run.batch=8", "run.slices=1",
+                                replayed ? "engine.capture=auto" : "engine.capture=none"};
     fake_order(order);
-    struct small_net *net = small_net_open(text, sets, 4, 1, DTYPE_F32, 1);
-    struct backend *backend = net->setup.backend;
-    const struct backend_api *api = backend->api;
+    struct small_net *net = small_net_open(text, sets, 5, 1, DTYPE_F32, 1);
     assert_non_null(net->setup.engine->pipeline);
-    op_by_op = *api;
-    op_by_op.capture_begin = NULL;
-    if (!replayed) backend->api = &op_by_op;
     small_net_train(net, 4);
     SMALL_OK(engine_drain(net->setup.engine));
     small_net_train(net, 5);
     SMALL_OK(engine_drain(net->setup.engine));
-    backend->api = api;
     return net;
 }
 
@@ -160,6 +154,29 @@ static void lanes_and_replays(void **state)
                 small_net_close(net);
             }
         small_net_close(first);
+    }
+}
+
+/* Batches that the device makes of its images, in lanes or not, are those that the host makes. */
+static void images_on_the_device(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {SMALL_MLP, SMALL_CNN};
+    static const char *const pipelines[] = {"engine.pipeline=none", "engine.pipeline=auto"};
+    for (int t = 0; t < 2; t++) {
+        struct small_net *net[3];
+        for (int k = 0; k < 3; k++) {
+            const char *const sets[] = {"run.backend=cuda", "run.batch=8", "run.slices=1", pipelines[k == 2],
+                                        k ? "engine.images=device" : "engine.images=host"};
+            fake_order((uint64_t)k + 3);
+            net[k] = small_net_open(texts[t], sets, 5, 1, DTYPE_F32, 1);
+            for (int s = 0; s < 6; s++) {
+                small_net_draw_known(net[k], s);
+                SMALL_OK(engine_step(net[k]->setup.engine, &net[k]->batch));
+            }
+        }
+        for (int k = 1; k < 3; k++) assert_true(distance(net[k], net[0], 0) == 0 && distance(net[k], net[0], 1) == 0);
+        for (int k = 0; k < 3; k++) small_net_close(net[k]);
     }
 }
 
@@ -195,7 +212,11 @@ int main(void)
         print_message("skipped: %s\n", hff_error_message());
         return 77;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hff), cmocka_unit_test(rivals), cmocka_unit_test(ff),
-                                       cmocka_unit_test(lanes_and_replays), cmocka_unit_test(ops_are_replayed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hff),
+                                       cmocka_unit_test(rivals),
+                                       cmocka_unit_test(ff),
+                                       cmocka_unit_test(lanes_and_replays),
+                                       cmocka_unit_test(images_on_the_device),
+                                       cmocka_unit_test(ops_are_replayed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ static std::vector<launcher> launchers_of(enum op_kind kind)
     case OP_ENERGY_BACK: return {L(kernel_energy_back)};
     case OP_DEVIATION: return {L(kernel_deviation)};
     case OP_DEVIATION_BACK: return {L(kernel_deviation_back)};
+    case OP_AUGMENT: return {L(kernel_augment)};
     case OP_HFF: return {L(kernel_hff), L(kernel_hff_tiled)};
     case OP_HFF_EVAL: return {L(kernel_hff), L(kernel_hff_tiled)};
     case OP_NEGATIVES: return {L(kernel_negatives)};

@@ -141,25 +141,9 @@ static void reorders(void **)
                     for (int dst : {0, s[1], (s[1] + 7) / 8 * 8}) check_reorder(from, to, s[0], s[1], s[2], src, dst);
 }
 
-static void ticks(void **)
-{
-    Buffer<uint64_t> step(std::vector<uint64_t>{1}), cursor(std::vector<uint64_t>{7, 3, 100});
-    Buffer<double> table(std::vector<double>{0, 1, 2, 10, 11, 12, 20, 21, 22}), out(3);
-    struct kernel_tick_args a = {step.data(), table.data(), 3, 3, out.data(), cursor.data(), 32};
-    for (int call = 0; call < 3; call++) {
-        run_ok(kernel_tick(&a, nullptr));
-        for (size_t i = 0; i < 3; i++) assert_true(out[i] == (call == 0 ? 10.0 : 20.0) + (double)i);
-        out.check();
-    }
-    assert_int_equal(step[0], 4);
-    assert_int_equal(cursor[CURSOR_FIRST], 196);
-    assert_int_equal(cursor[CURSOR_SEED], 7);
-    assert_int_equal(cursor[CURSOR_EPOCH], 3);
-}
-
 int main()
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(activations), cmocka_unit_test(biases), cmocka_unit_test(units),
-                                       cmocka_unit_test(reorders), cmocka_unit_test(ticks)};
+                                       cmocka_unit_test(reorders)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -134,6 +134,19 @@ static void fill_place(const struct op_case *c, struct op_values *v, struct rng 
         v->arg[0][i] = rng_below(rng, (uint32_t)places);
 }
 
+/* Pixels, numbers of samples of which some are padding, shares. */
+static void fill_augment(const struct op_case *c, struct op_values *v, struct rng *rng)
+{
+    const struct op_desc *d = &c->desc;
+    uint32_t kept = (uint32_t)d->arg[0].dim[0];
+    for (int64_t i = 0; i < tensor_count(&d->arg[0]); i++) v->arg[0][i] = rng_below(rng, 256);
+    for (int64_t b = 0; b < d->arg[2].dim[0]; b++) {
+        v->arg[2][b] = c->data & DATA_PADDING && b % 5 == 3 ? -1 : (double)rng_below(rng, kept);
+        if (v->arg[3]) v->arg[3][b] = rng_below(rng, kept);
+        if (v->arg[4]) v->arg[4][b] = rng_uniform(rng);
+    }
+}
+
 static int ff_classes(const struct op_desc *d)
 {
     if (d->kind == OP_NEGATIVES) return d->attr.negatives.classes;
@@ -169,6 +182,7 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     case OP_NORM_EVAL:
     case OP_NORM_BACK: fill_norm(c, v); return;
     case OP_POOL_BACK: fill_place(c, v, rng); return;
+    case OP_AUGMENT: fill_augment(c, v, rng); return;
     case OP_HFF:
     case OP_HFF_EVAL: fill_hff(c, v, rng); return;
     case OP_NEGATIVES:

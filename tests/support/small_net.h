@@ -2,6 +2,7 @@
 #ifndef TESTS_SUPPORT_SMALL_NET_H
 #define TESTS_SUPPORT_SMALL_NET_H
 
+#include "backend/augment.h"
 #include "base/philox.h"
 #include "train/setup.h"
 
@@ -20,9 +21,16 @@
         _fail(__FILE__, __LINE__);                                                                                     \
     } while (0)
 
+enum { SMALL_IMAGES = 60, SMALL_PIXELS = 12 * 12, SMALL_BATCH_MOST = 64 };
+
 struct small_net {
     struct setup setup;
     struct batch batch;
+    float *images; /* the batch's */
+    struct recipe recipe;
+    struct dataset set;
+    uint8_t pixels[SMALL_IMAGES * SMALL_PIXELS];
+    uint32_t samples[SMALL_BATCH_MOST], partners[SMALL_BATCH_MOST];
     int64_t sample;
 };
 
@@ -78,11 +86,26 @@ static inline void small_net_needs(const char *name, enum dtype dtype)
     if (!computes) skip();
 }
 
+/* A training set, of which engine.images device makes batches. */
+static inline void small_net_images(struct small_net *net)
+{
+    struct rng rng;
+    rng_open(&rng, 7, RNG_TEST, 1000, 0);
+    for (int i = 0; i < SMALL_IMAGES * SMALL_PIXELS; i++) net->pixels[i] = (uint8_t)rng_u32(&rng);
+    for (int v = 0; v < 256; v++) net->recipe.table[0][v] = (float)((v - 100) / 50.0);
+    net->set = (struct dataset){.count = SMALL_IMAGES, .channels = 1, .height = 12, .width = 12, .images = net->pixels};
+    net->recipe.set = &net->set;
+    net->recipe.mixes = 1;
+    net->recipe.rule = (struct augment_rule){
+        .seed = 5, .changes = 3, .change = {{AUGMENT_CROP, 3, 1}, {AUGMENT_FLIP, 0, 0}, {AUGMENT_CUTOUT, 4, 0}}};
+}
+
 /* backend: what computes, closed with the net; NULL: run.backend with that many threads. */
 static inline struct small_net *small_net_open_on(struct backend *backend, const char *text, const char *const *sets,
                                                   int set_count, int threads, enum dtype real, uint64_t seed)
 {
     struct small_net *net = calloc(1, sizeof *net);
+    small_net_images(net);
     struct shape input = {3, {1, 12, 12}};
     assert_non_null(net);
     SMALL_OK(config_parse(&net->setup.config, config_tables, "test", text, sets, set_count));
@@ -105,14 +128,15 @@ static inline struct small_net *small_net_open_on(struct backend *backend, const
                                      .epoch_steps = 4,
                                      .samples = 60,
                                      .image = input,
-                                     .white = 2.5};
+                                     .white = 2.5,
+                                     .recipe = &net->recipe};
     SMALL_OK(engine_open(&net->setup.engine, &options));
     SMALL_OK(engine_bind(net->setup.engine));
     SMALL_OK(engine_init(net->setup.engine, seed));
     int b = net->setup.run.batch;
     net->sample = shape_count(&input);
     net->batch = (struct batch){.size = b, .real = b};
-    net->batch.images = calloc((size_t)b * (size_t)net->sample, sizeof(float));
+    net->batch.images = net->images = calloc((size_t)b * (size_t)net->sample, sizeof(float));
     net->batch.y1 = calloc((size_t)b, sizeof(int32_t));
     net->batch.y2 = calloc((size_t)b, sizeof(int32_t));
     net->batch.weight = calloc((size_t)b, sizeof(float));
@@ -127,7 +151,7 @@ static inline struct small_net *small_net_open(const char *text, const char *con
 
 static inline void small_net_close(struct small_net *net)
 {
-    free(net->batch.images);
+    free(net->images);
     free(net->batch.y1);
     free(net->batch.y2);
     free(net->batch.weight);
@@ -144,8 +168,33 @@ static inline void small_net_draw(struct small_net *net, int number)
         net->batch.y1[i] = (int32_t)rng_below(&rng, 5);
         net->batch.y2[i] = (int32_t)rng_below(&rng, 5);
         net->batch.weight[i] = 0.5f + 0.5f * rng_uniform(&rng);
-        for (int64_t k = 0; k < net->sample; k++) net->batch.images[i * net->sample + k] = (float)rng_normal(&rng);
+        for (int64_t k = 0; k < net->sample; k++) net->images[i * net->sample + k] = (float)rng_normal(&rng);
     }
+}
+
+/* The batch of step number is of images of the training set, blended: named where they are on the device, else made. */
+static inline void small_net_draw_known(struct small_net *net, int number)
+{
+    struct op_desc desc = {.kind = OP_AUGMENT, .attr.augment = net->recipe.rule};
+    struct rng rng;
+    small_net_draw(net, number);
+    rng_open(&rng, 7, RNG_TEST, (uint64_t)number, 1);
+    for (int i = 0; i < net->batch.size; i++) {
+        net->samples[i] = rng_below(&rng, SMALL_IMAGES);
+        net->partners[i] = rng_below(&rng, SMALL_IMAGES);
+    }
+    net->batch.samples = net->samples;
+    net->batch.partners = net->partners;
+    net->batch.epoch = number / 2;
+    net->batch.images = net->setup.engine->resident.op ? NULL : net->images;
+    desc.arg[0] = tensor_make4(DTYPE_U8, SMALL_IMAGES, 1, 12, 12);
+    desc.arg[3] = tensor_make1(DTYPE_I32, net->batch.size);
+    void *scratch = calloc(1, augment_scratch(&desc));
+    void *const args[] = {net->pixels,   net->recipe.table, net->samples,
+                          net->partners, net->batch.weight, &net->batch.epoch};
+    for (int i = 0; net->batch.images && i < net->batch.size; i++)
+        augment_row(&desc, args, i, scratch, net->images + i * SMALL_PIXELS);
+    free(scratch);
 }
 
 static inline void small_net_train(struct small_net *net, int steps)

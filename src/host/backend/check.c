@@ -109,6 +109,22 @@ static hff_status check_hff(const struct op_desc *desc, const struct sizes *size
     return HFF_OK;
 }
 
+static hff_status check_augment(const struct op_desc *desc, const struct sizes *sizes)
+{
+    const struct augment_rule *rule = &desc->attr.augment;
+    char text[512];
+    if (sizes->letter['V'] != 256) return bad_arg(desc, 1, "has not a value for each of a pixel's 256");
+    if (!desc->arg[3].rank != !desc->arg[4].rank) return bad_arg(desc, desc->arg[3].rank ? 4 : 3, "is missing");
+    if (sizes->letter['C'] > 4 || rule->changes < 0 || rule->changes > AUGMENT_CHANGES)
+        return fail(HFF_E_CONFIG, "op %s: more than 4 channels or %d changes", op_text(desc, text, sizeof text),
+                    AUGMENT_CHANGES);
+    for (int i = 0; i < rule->changes; i++)
+        if (rule->change[i].reflect &&
+            (rule->change[i].amount >= sizes->letter['H'] || rule->change[i].amount >= sizes->letter['W']))
+            return fail(HFF_E_CONFIG, "op %s: more is mirrored than there is", op_text(desc, text, sizeof text));
+    return HFF_OK;
+}
+
 /* Label rows: a whole number of them for each sample, of the size that the label's kind asks for. */
 static hff_status check_overlay(const struct op_desc *desc, const struct sizes *sizes)
 {
@@ -199,6 +215,7 @@ static const attr_check attr_checks[OP_KINDS] = {
     [OP_NORM] = check_norm,
     [OP_POOL] = check_pool,
     [OP_POOL_BACK] = check_pool,
+    [OP_AUGMENT] = check_augment,
     [OP_HFF] = check_hff,
     [OP_HFF_EVAL] = check_hff,
     [OP_NEGATIVES] = check_negatives,

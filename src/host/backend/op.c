@@ -107,6 +107,10 @@ const struct op_info op_table[OP_KINDS] = {
     [OP_ENERGY_BACK] = {"energy_back", 0, 3, {A("x", IN, "BC*"), R("dy", IN, "BG"), A("dx", OUT, "BC*")}, NULL},
     [OP_DEVIATION] = {"deviation", 0, 2, {A("x", IN, "BCHW"), R("y", OUT, "BC")}, NULL},
     [OP_DEVIATION_BACK] = {"deviation_back", 0, 3, {A("x", IN, "BCHW"), R("dy", IN, "BC"), A("dx", OUT, "BCHW")}, NULL},
+    [OP_AUGMENT] = {"augment", 0, 7,
+        {{"images", IN, DTYPE_U8, "ECHW"}, {"table", IN, DTYPE_F32, "CV"}, {"sample", IN, DTYPE_I32, "B"},
+         {"partner", IN | MAYBE, DTYPE_I32, "B"}, {"share", IN | MAYBE, DTYPE_F32, "B"}, {"epoch", IN, DTYPE_I64, "1"},
+         A("x", OUT, "BCHW")}, NULL},
     [OP_HFF] = {"hff", 1, 12,
         {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
          {"y2", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), R("de", OUT, "BD"),
@@ -207,6 +211,10 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
     case OP_NEGATIVES:
         snprintf(out, size, ", %d classes, seed %llu, scores from step %lld", d->attr.negatives.classes,
                  (unsigned long long)d->attr.negatives.seed, (long long)d->attr.negatives.from);
+        return;
+    case OP_AUGMENT:
+        snprintf(out, size, ", %d changes, seed %llu", d->attr.augment.changes,
+                 (unsigned long long)d->attr.augment.seed);
         return;
     case OP_OVERLAY:
         snprintf(out, size, ", %s, %d classes, area %lld, rest %g",

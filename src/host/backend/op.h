@@ -43,6 +43,11 @@
  * energy_back     x, dy (B,G), dx
  * deviation       x (B,C,H,W), y (B,C)        y = standard deviation over a channel's positions (divided by H W - 1)
  * deviation_back  x, dy (B,C), dx             no gradient where the deviation is 0
+ * augment         images (E,C,H,W) u8, table (C,256) f32, sample (B) i32, partner? (B) i32, share? (B) f32, epoch (1) i64,
+ *                 x (B,C,H,W)                 image sample[b], changed as attr.augment says, by numbers drawn from
+ *                                             (seed, epoch, sample); a pixel v of channel c is table[c][v]. With partner
+ *                                             and share: x = share x + (1 - share) (the partner's), in f32. Zeros where
+ *                                             sample[b] < 0
  * hff             e (B,D), p (C,K,D), log_scale (1), y1 (B) i32, y2 (B) i32, weight (B) f32 ->
  *                 scores (B,C), de (B,D), dp? (C,K,D), dlog_scale? (1), metrics (METRICS) f64 in/out, wins? (C K)
  * i64 in/out
@@ -135,6 +140,7 @@ enum op_kind {
     OP_ENERGY_BACK,
     OP_DEVIATION,
     OP_DEVIATION_BACK,
+    OP_AUGMENT,
     OP_HFF,
     OP_HFF_EVAL,
     OP_NEGATIVES,
@@ -164,6 +170,22 @@ enum tick {
     TICK_PASS,   /* of an evaluation, from 0 */
     TICK_SAMPLE, /* number of the first row's sample in its step's or evaluation's batch: 0 where that is not cut */
     TICKS
+};
+
+/* Changes of an image, in their order. Crop: what lay up to amount pixels off, in each direction, and beyond the edges the
+ * mirror image (reflect) or black. Flip: left and right, every other time. Cutout: a square of amount pixels around a
+ * random pixel becomes mean_colour. */
+enum augment_kind { AUGMENT_CROP, AUGMENT_FLIP, AUGMENT_CUTOUT };
+enum { AUGMENT_CHANGES = 32 };
+struct augment_change {
+    enum augment_kind kind;
+    int amount, reflect;
+};
+struct augment_rule {
+    uint64_t seed;
+    int changes; /* 0: images go through unchanged */
+    struct augment_change change[AUGMENT_CHANGES];
+    float mean_colour[4]; /* by channel */
 };
 
 enum overlay { OVERLAY_PIXELS, OVERLAY_PLANE, OVERLAY_PLANES };
@@ -210,6 +232,7 @@ struct op_desc {
             enum pool_kind kind;
             int kernel, stride;
         } pool;
+        struct augment_rule augment;
         struct {
             int64_t global_batch;
             enum hff_loss loss;

@@ -6,6 +6,7 @@
 #ifndef HFF_DATA_H
 #define HFF_DATA_H
 
+#include "backend/op.h"
 #include "base/arena.h"
 #include "base/trace.h"
 #include "config/config.h"
@@ -70,12 +71,24 @@ int images_named(const char *name);
 struct batch {
     int size;                /* B */
     int real;                /* samples that are not padding; padding has weight 0, label 0 and pixels 0 */
-    float *images;           /* (B, C, H, W), normalised */
+    float *images;           /* (B, C, H, W), normalised; NULL: to be made by the split's recipe */
     int32_t *y1, *y2;        /* labels; y2 = y1 without mixup */
     float *weight;           /* training: weight of y1 (1 without mixup); evaluation: 1, or 0 for padding */
     const uint32_t *samples; /* (B) their numbers in the split; NULL: not known */
+    uint32_t *partners;      /* (B) the samples that are mixed in, 1 - weight of them; NULL without mixup */
+    int64_t epoch;           /* from 0 */
     double waited;           /* seconds that loader_next had to wait for it */
 };
+
+/* How images of training batches are made of the split's, for whoever makes them in the loader's place: op augment's
+ * attributes and table. The loader then gives the samples' numbers, and the same bytes come out. */
+struct recipe {
+    const struct dataset *set;
+    struct augment_rule rule;
+    float table[4][256]; /* normalised value of a pixel, by channel */
+    int mixes;           /* batches have partners */
+};
+hff_status data_recipe(struct recipe *out, const struct data *data, const struct config_node *data_node, uint64_t seed);
 
 struct loader;
 struct loader_options {
@@ -84,6 +97,7 @@ struct loader_options {
     int batch;
     int workers;  /* threads, at least 1 */
     int training; /* shuffled, augmented, tail dropped; else in order, plain, tail padded */
+    int recipes;  /* training: no images */
     uint64_t seed;
     const struct config_node *data_node; /* augment and shuffle */
     struct trace *trace;                 /* a track for each thread; NULL: none */

@@ -78,9 +78,12 @@ static hff_status fill_sample(struct worker *worker, struct slot *slot, int64_t 
     if (label < 0 || label >= loader->options.data->classes)
         return fail(HFF_E_DATA, "%s: sample %u: label %d, but classes go from 0 to %d", loader->options.data->name,
                     sample, label, loader->options.data->classes - 1);
-    struct rng rng;
-    rng_open(&rng, loader->options.seed, RNG_AUGMENT, (uint64_t)epoch, sample);
-    augment_sample(&loader->augment, &worker->scratch, &rng, loader->set->images + (size_t)sample * loader->image, to);
+    if (to) {
+        struct rng rng;
+        rng_open(&rng, loader->options.seed, RNG_AUGMENT, (uint64_t)epoch, sample);
+        augment_sample(&loader->augment, &worker->scratch, &rng, loader->set->images + (size_t)sample * loader->image,
+                       to);
+    }
     slot->batch.y1[b] = slot->batch.y2[b] = label;
     slot->batch.weight[b] = 1.0f;
     return HFF_OK;
@@ -90,10 +93,28 @@ static void pad(struct batch *batch, size_t image)
 {
     size_t rest = (size_t)(batch->size - batch->real);
     if (rest == 0) return;
-    memset(batch->images + (size_t)batch->real * image, 0, rest * image * sizeof(float));
+    if (batch->images) memset(batch->images + (size_t)batch->real * image, 0, rest * image * sizeof(float));
     memset(batch->y1 + batch->real, 0, rest * sizeof(int32_t));
     memset(batch->y2 + batch->real, 0, rest * sizeof(int32_t));
     memset(batch->weight + batch->real, 0, rest * sizeof(float));
+}
+
+/* Names the samples to blend, and blends what the worker has made of them. */
+static void mix(struct worker *worker, struct slot *slot, int64_t number)
+{
+    struct loader *loader = worker->loader;
+    struct batch *batch = &slot->batch;
+    struct rng rng;
+    size_t image = loader->image;
+    rng_open(&rng, loader->options.seed, RNG_MIXUP, (uint64_t)number, 0);
+    augment_mixup(&loader->augment, &rng, batch->real, worker->partners, batch);
+    for (int b = 0; b < batch->real; b++) {
+        size_t partner = worker->partners[b];
+        batch->partners[b] = slot->samples[partner];
+        if (batch->images)
+            augment_blend(worker->plain + (size_t)b * image, worker->plain + partner * image, batch->weight[b],
+                          (int64_t)image, batch->images + (size_t)b * image);
+    }
 }
 
 static hff_status fill(struct worker *worker, struct slot *slot, int64_t number)
@@ -104,19 +125,16 @@ static hff_status fill(struct worker *worker, struct slot *slot, int64_t number)
     struct batch *batch = &slot->batch;
     float *images = worker->plain ? worker->plain : batch->images;
     batch->size = loader->options.batch;
+    batch->epoch = epoch;
     batch->real = left < batch->size ? (int)left : batch->size;
     for (int b = 0; b < batch->real; b++) {
         if (atomic_load_explicit(&loader->stop, memory_order_relaxed)) return HFF_OK; /* nobody will look */
-        hff_status status = fill_sample(worker, slot, epoch, b, images + (size_t)b * loader->image);
+        hff_status status = fill_sample(worker, slot, epoch, b, images ? images + (size_t)b * loader->image : NULL);
         if (status != HFF_OK)
             return trail_add(status, "loading batch %lld of epoch %lld", (long long)(number % loader->per_epoch) + 1,
                              (long long)epoch + 1);
     }
-    if (worker->plain) {
-        struct rng rng;
-        rng_open(&rng, loader->options.seed, RNG_MIXUP, (uint64_t)number, 0);
-        augment_mixup(&loader->augment, &rng, images, batch->real, loader->image, worker->partners, batch);
-    }
+    if (worker->partners) mix(worker, slot, number);
     pad(batch, loader->image);
     return HFF_OK;
 }
@@ -170,12 +188,28 @@ size_t loader_bytes(const struct loader_options *options)
     const struct data *data = options->data;
     struct augment augment;
     size_t image = (size_t)data->channels * (size_t)data->height * (size_t)data->width * sizeof(float);
-    size_t batch = (size_t)options->batch, bytes = (size_t)slots_for(options) * batch *
-                                                   (image + 2 * sizeof(int32_t) + sizeof(float) + sizeof(uint32_t));
+    size_t batch = (size_t)options->batch, slots = (size_t)slots_for(options);
+    if (options->recipes) image = 0;
+    size_t bytes = slots * batch * (image + 2 * sizeof(int32_t) + sizeof(float) + sizeof(uint32_t));
     if (shuffles(options)) bytes += (size_t)data->split[options->split].count * sizeof(uint32_t);
     int mixes = augment_open(&augment, data, options->data_node, options->training) == HFF_OK && augment.mixup > 0;
-    if (mixes) bytes += (size_t)options->workers * batch * (image + sizeof(uint32_t));
+    if (mixes)
+        bytes += (size_t)options->workers * batch * (image + sizeof(uint32_t)) + slots * batch * sizeof(uint32_t);
     return bytes;
+}
+
+static int allocate_slot(const struct loader *loader, struct slot *slot, size_t batch)
+{
+    int images = !loader->options.recipes, partners = loader->augment.mixup > 0;
+    slot->ready = -1;
+    if (images) slot->batch.images = aligned(batch * loader->image, sizeof(float));
+    if (partners) slot->batch.partners = aligned(batch, sizeof(uint32_t));
+    slot->batch.y1 = aligned(batch, sizeof(int32_t));
+    slot->batch.y2 = aligned(batch, sizeof(int32_t));
+    slot->batch.weight = aligned(batch, sizeof(float));
+    slot->batch.samples = slot->samples = aligned(batch, sizeof(uint32_t));
+    return !images == !slot->batch.images && !partners == !slot->batch.partners && slot->batch.y1 && slot->batch.y2 &&
+           slot->batch.weight && slot->samples;
 }
 
 static hff_status allocate(struct loader *loader)
@@ -185,24 +219,15 @@ static hff_status allocate(struct loader *loader)
     loader->slot = calloc((size_t)loader->slots, sizeof *loader->slot);
     loader->worker = calloc((size_t)loader->options.workers, sizeof *loader->worker);
     int complete = loader->slot && loader->worker;
-    for (int i = 0; complete && i < loader->slots; i++) {
-        struct slot *slot = &loader->slot[i];
-        slot->ready = -1;
-        slot->batch.images = aligned(batch * loader->image, sizeof(float));
-        slot->batch.y1 = aligned(batch, sizeof(int32_t));
-        slot->batch.y2 = aligned(batch, sizeof(int32_t));
-        slot->batch.weight = aligned(batch, sizeof(float));
-        slot->batch.samples = slot->samples = aligned(batch, sizeof(uint32_t));
-        complete = slot->batch.images && slot->batch.y1 && slot->batch.y2 && slot->batch.weight && slot->samples;
-    }
+    for (int i = 0; complete && i < loader->slots; i++) complete = allocate_slot(loader, &loader->slot[i], batch);
     for (int i = 0; complete && i < loader->options.workers; i++) {
         struct worker *worker = &loader->worker[i];
         worker->loader = loader;
         TRY(augment_scratch_open(&worker->scratch, &loader->augment));
         if (loader->augment.mixup <= 0) continue;
-        worker->plain = aligned(batch * loader->image, sizeof(float));
         worker->partners = aligned(batch, sizeof(uint32_t));
-        complete = worker->plain && worker->partners;
+        if (!loader->options.recipes) worker->plain = aligned(batch * loader->image, sizeof(float));
+        complete = worker->partners && (worker->plain || loader->options.recipes);
     }
     if (complete && loader->shuffle)
         complete = (loader->order = aligned((size_t)loader->set->count, sizeof(uint32_t))) != NULL;
@@ -326,6 +351,7 @@ void loader_close(struct loader *loader)
     for (int i = 0; loader->slot && i < loader->slots; i++) {
         struct batch *batch = &loader->slot[i].batch;
         free(batch->images);
+        free(batch->partners);
         free(batch->y1);
         free(batch->y2);
         free(batch->weight);

@@ -44,6 +44,7 @@ struct engine_options {
     int trained;         /* stages, from the first, that have learnt; 0: all. Only these are evaluated */
     struct shape image;  /* of the host's images, (channels, height, width); rank 0: stage 1's input */
     double white;        /* what a white pixel is after normalisation */
+    const struct recipe *recipe; /* of training batches, should their images stay on the device; NULL: they can't */
 };
 
 /* One stage as the engine runs it; to read. */
@@ -77,6 +78,18 @@ struct cache {
     unsigned char *have; /* (samples) 1: kept */
 };
 
+enum { RING_SLOTS = 2 }; /* activations between two lanes */
+
+/* Training images on the device, and the op that makes batches of them. */
+struct resident {
+    struct op *op; /* NULL: the host makes batches */
+    struct recipe recipe;
+    size_t table, batch, work;    /* where they lie behind the images: what pixels become; a batch's numbers; scratch */
+    size_t bytes;                 /* of all */
+    unsigned char *memory, *host; /* host: a batch's numbers */
+    void *args[RING_SLOTS][OP_ARGS];
+};
+
 /* Stages that run one after the other, beside other lanes. */
 struct lane {
     int first, stages;    /* the first one's index; how many */
@@ -99,6 +112,7 @@ struct engine {
     int64_t stage_steps; /* that each learns for, then */
     int evaluated;       /* stages, from the first, that an evaluation runs: those that have learnt so far */
     struct cache cache;
+    struct resident resident;
     int lanes; /* 1: serial */
     struct lane *lane;
     struct pipeline *pipeline;     /* NULL: one lane, whose steps end before engine_step returns */
@@ -122,7 +136,7 @@ hff_status engine_init(struct engine *engine, uint64_t seed);
 /* From now on every stage's sections and ops go to a track of its own in this timeline, which outlives the engine. */
 void engine_trace(struct engine *engine, struct trace *trace);
 
-/* Bytes that engine_bind will allocate: the device's, and the cache. */
+/* Bytes that engine_bind will allocate: the device's, its images among them, and the cache. */
 size_t engine_planned_bytes(const struct engine *engine);
 
 /* Steps of training that are done: of every stage, or where they learn in turn, of all together. */
@@ -135,6 +149,9 @@ void engine_stand_at(struct engine *engine, int64_t steps);
  * gradient is not finite; that stage's parameters are then as before the step. With lanes the step may still be in
  * flight, and engine_drain or whatever calls it returns that error; batch is free again in any case. */
 hff_status engine_step(struct engine *engine, const struct batch *batch);
+
+/* Only brings a batch, that many times, to where stage 1 receives it: what the data path takes of a device. */
+hff_status engine_feed(struct engine *engine, const struct batch *batch, int times);
 
 /* Waits until no step is in flight. All functions below do so first. */
 hff_status engine_drain(struct engine *engine);

@@ -152,7 +152,7 @@ static hff_status settle(struct engine *engine, const struct engine_options *opt
         lanes_size(engine);
     for (int i = 0; i < engine->stages; i++)
         engine->host_bytes = larger(engine->host_bytes, program_largest_slot(engine->stage[i].program));
-    if (pipelined) TRY(pipeline_open(engine));
+    if (pipelined) TRY(pipeline_open(engine, config_root(options->config)));
     return engine->backend->api->stream_create(engine->backend, &engine->stream);
 }
 
@@ -184,6 +184,7 @@ hff_status engine_open(struct engine **out, const struct engine_options *options
         if (status == HFF_OK) status = check_rows(engine, i);
     }
     if (status == HFF_OK) status = cache_plan(engine, options);
+    if (status == HFF_OK) status = resident_plan(engine, options);
     if (status == HFF_OK) status = settle(engine, options);
     if (status != HFF_OK) {
         engine_close(engine);
@@ -201,6 +202,7 @@ void engine_close(struct engine *engine)
     for (int i = 0; engine->stage && i < engine->stages; i++) program_free(engine->stage[i].program);
     for (int a = 0; a < ARENAS; a++)
         if (engine->memory[a]) engine->backend->api->free(engine->backend, engine->memory[a]);
+    resident_free(engine);
     cache_free(engine);
     if (engine->pipeline) backend_close(engine->pipeline->queue);
     free(engine->pipeline);
@@ -212,7 +214,7 @@ void engine_close(struct engine *engine)
 
 size_t engine_planned_bytes(const struct engine *engine)
 {
-    size_t total = engine->cache.bytes;
+    size_t total = engine->cache.bytes + engine->resident.bytes;
     for (int a = 0; a < ARENAS; a++) total += engine->bytes[a];
     return total;
 }
@@ -243,8 +245,11 @@ hff_status engine_bind(struct engine *engine)
     }
     engine->host = malloc(engine->host_bytes);
     if (!engine->host) return fail(HFF_E_MEMORY, "no memory for %zu bytes of staging", engine->host_bytes);
-    if (engine->pipeline) return pipeline_bind(engine);
-    bind_serial(engine);
+    if (engine->pipeline)
+        TRY(pipeline_bind(engine));
+    else
+        bind_serial(engine);
+    TRY(resident_bind(engine));
     return cache_bind(engine);
 }
 

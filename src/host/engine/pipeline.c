@@ -82,11 +82,12 @@ static size_t hyper_bytes(const struct engine *engine)
     return engine->bytes[ARENA_STEP] / (size_t)engine->pipeline->slots;
 }
 
-hff_status pipeline_open(struct engine *engine)
+hff_status pipeline_open(struct engine *engine, const struct config_node *root)
 {
     struct pipeline *p = engine->pipeline = calloc(1, sizeof *p);
     if (!p) return fail(HFF_E_MEMORY, "no memory for %d lanes", engine->lanes);
     p->slots = lanes_steps(engine->lanes);
+    p->captures = engine->backend->api->capture_begin && strcmp(config_text(root, "engine.capture"), "none") != 0;
     if (!engine->backend->api->asynchronous) {
         TRY(queue_open(engine->backend, &p->queue));
         engine->backend = p->queue;
@@ -200,7 +201,10 @@ static hff_status feed(struct engine *engine, const struct batch *batch, int64_t
     const struct backend_api *api = engine->backend->api;
     const struct program *first = twin_of(engine, slot, 0);
     TRY(api->stream_wait_event(p->feed, p->runner[0].done[slot_before(engine, slot)]));
-    TRY(feed_images(engine, batch, program_address(first, engine->stage[0].input)));
+    if (batch->images)
+        TRY(feed_images(engine, batch, program_address(first, engine->stage[0].input)));
+    else
+        TRY(resident_put(engine, batch, 0, slot % RING_SLOTS, p->feed));
     TRY(api->stream_wait_event(p->feed, p->runner[engine->lanes - 1].done[slot]));
     fill_step(engine, batch, step);
     TRY(api->copy_in(p->feed, first->base[ARENA_BATCH], p->host, label_bytes(engine)));
@@ -291,7 +295,7 @@ hff_status pipeline_step(struct engine *engine, const struct batch *batch)
     struct pipeline *p = engine->pipeline;
     int64_t step = engine->stage[0].step + 1;
     int slot = (int)(step % p->slots);
-    if (p->warm && !p->captured && engine->backend->api->capture_begin) TRY(capture_all(engine));
+    if (p->warm && p->captures && !p->captured) TRY(capture_all(engine));
     TRY(feed(engine, batch, step, slot));
     TRY(collect(engine, slot));
     p->step[slot] = step;

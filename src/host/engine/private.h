@@ -27,9 +27,17 @@ hff_status cache_get(struct engine *engine, int stage, const struct batch *batch
 /* Keeps what now is a stage's input. */
 hff_status cache_keep(struct engine *engine, int stage, const struct batch *batch, int part);
 
-/* ---- lanes.c: which stages share a lane, and the memory that lanes take ---- */
+/* ---- resident.c: training images on the device ---- */
 
-enum { RING_SLOTS = 2 }; /* activations between two lanes */
+/* Where they are to stay there: plans their memory and how batches are made. */
+hff_status resident_plan(struct engine *engine, const struct engine_options *options);
+hff_status resident_bind(struct engine *engine);
+void resident_free(struct engine *engine);
+/* Makes a part of a batch that has no images, at a place of the ring in front of stage 1 (serial: 0). All batches are made
+ * on one stream. */
+hff_status resident_put(struct engine *engine, const struct batch *batch, int part, int place, struct stream *stream);
+
+/* ---- lanes.c: which stages share a lane, and the memory that lanes take ---- */
 
 /* Fills engine->lane as engine.pipeline says; pipelined: whether steps are to be in flight. The stages are built. */
 hff_status lanes_choose(struct engine *engine, const struct engine_options *options, int *pipelined);
@@ -44,7 +52,7 @@ void lanes_base(const struct engine *engine, int stage, int slot, unsigned char 
 /* ---- pipeline.c: lanes at work ---- */
 
 /* Streams, events and twins; before this the engine's backend becomes one whose streams can have work in flight. */
-hff_status pipeline_open(struct engine *engine);
+hff_status pipeline_open(struct engine *engine, const struct config_node *root);
 /* Ends streams and what is in flight, before programs and memory are freed; engine->pipeline itself and its backend end
  * after them. */
 void pipeline_close(struct engine *engine);
@@ -71,6 +79,7 @@ struct pipeline {
     struct program **twin; /* (slots, stages); of slot 0 the stage's program itself */
     struct event **mark;   /* (slots, stages, SECTIONS, 2): where a section begins and ends; NULL: not timed */
     int64_t *step;         /* (slots): in flight there, and not yet in the stages' seconds and the timeline; 0: none */
+    int captures;          /* steps are to be replayed */
     int warm, captured;    /* a step has been enqueued op by op; steps are replayed now */
     unsigned char *host;   /* labels, weights, tick and hyper values of a batch */
     double (*norm)[NORMS]; /* (stages) */

@@ -19,8 +19,10 @@ static hff_status put_batch(struct engine *engine, const struct batch *batch, in
     const struct stage_run *first = &engine->stage[0];
     size_t micro = (size_t)engine->micro, from = (size_t)part * micro;
     size_t count = micro * (size_t)engine->sample, labels = micro * sizeof(int32_t);
-    const float *images = batch->images + from * (size_t)engine->sample;
-    if (engine->real == DTYPE_F64) {
+    const float *images = batch->images ? batch->images + from * (size_t)engine->sample : NULL;
+    if (!images) {
+        TRY(resident_put(engine, batch, part, 0, engine->stream));
+    } else if (engine->real == DTYPE_F64) {
         double *wide = engine->host;
         for (size_t i = 0; i < count; i++) wide[i] = images[i];
         TRY(put(engine, first->input, wide, count * sizeof *wide));
@@ -144,6 +146,14 @@ static hff_status update_stage(struct engine *engine, const struct batch *batch,
 hff_status engine_drain(struct engine *engine)
 {
     return engine->pipeline ? pipeline_drain(engine) : HFF_OK;
+}
+
+hff_status engine_feed(struct engine *engine, const struct batch *batch, int times)
+{
+    TRY(engine_drain(engine));
+    for (int i = 0; i < times; i++)
+        for (int part = 0; part < engine->parts; part++) TRY(put_batch(engine, batch, part));
+    return engine->backend->api->stream_wait(engine->stream);
 }
 
 /* With the last part each stage is updated as soon as its gradients are complete: the next one has what it received. */

@@ -284,16 +284,39 @@ static hff_status time_loader(struct bench *bench, int workers, int batches, dou
     return status;
 }
 
+/* Bringing a batch to stage 1, with the host's copies: beside step seconds. */
+static hff_status time_feed(struct bench *bench, int times, double step, FILE *out)
+{
+    const struct engine *engine = bench->setup.engine;
+    TRY(engine_feed(bench->setup.engine, bench->batch, 3));
+    double start = clock_seconds();
+    TRY(engine_feed(bench->setup.engine, bench->batch, times));
+    double each = (clock_seconds() - start) / times;
+    json_t *row = json_object();
+    json_object_set_new(row, "made_on", json_string(engine->resident.op ? "device" : "host"));
+    json_object_set_new(row, "ms", json_number(1e3 * each));
+    json_object_set_new(row, "share_of_step", json_number(each / step));
+    json_object_set_new(row, "runs", json_integer(times));
+    json_object_set_new(bench->report, "feed", row);
+    if (!out) return HFF_OK;
+    fprintf(out, "  a batch, %s: %.3f ms, %.2f %% of a step's time%s\n",
+            engine->resident.op ? "made on the device" : "made by the host and copied", 1e3 * each, 100 * each / step,
+            engine->pipeline ? ", beside which it runs" : "");
+    return HFF_OK;
+}
+
 static hff_status run_data(struct bench *bench, const struct bench_request *request, FILE *out)
 {
-    int batches = request->runs ? request->runs : 200;
-    double step[9];
-    TRY(time_steps(bench, 9, step));
-    double train = bench->setup.run.batch / spread_of(step, 9).median;
+    enum { STEPS_MOST = 60 };
+    int batches = request->runs ? request->runs : 200, steps = bench->setup.engine->pipeline ? STEPS_MOST : 9;
+    double seconds[STEPS_MOST];
+    TRY(time_steps(bench, steps, seconds));
+    double step = spread_of(seconds, steps).median, train = bench->setup.run.batch / step;
     if (!request->json) {
         print_head(bench, "data path", out);
         fprintf(out, "  training takes %.0f images/s\n", train);
     }
+    TRY(time_feed(bench, batches, step, request->json ? NULL : out));
     for (int workers = 1; workers <= 4; workers *= 2) {
         double rate;
         TRY(time_loader(bench, workers, batches, &rate));

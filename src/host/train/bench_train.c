@@ -31,7 +31,7 @@ enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 struct entrant {
     const struct method *method;
     struct setup setup; /* its data is the comparison's */
-    const struct batch *batch;
+    struct batch batch;
     struct turns turns;
     int64_t took;         /* resident bytes that its memory and first steps took */
     int64_t counted_from; /* steps when the sections' times started */
@@ -133,7 +133,7 @@ static hff_status plan_method(struct comparison *all, struct entrant *e)
 static hff_status step(void *what)
 {
     struct entrant *e = what;
-    TRY(engine_step(e->setup.engine, e->batch));
+    TRY(engine_step(e->setup.engine, &e->batch));
     return engine_drain(e->setup.engine);
 }
 
@@ -144,7 +144,8 @@ static hff_status start_method(const struct comparison *all, struct entrant *e, 
     int64_t before = memory_resident();
     TRY(engine_bind(e->setup.engine));
     TRY(engine_init(e->setup.engine, e->setup.run.seed));
-    e->batch = batch;
+    e->batch = *batch;
+    if (e->setup.engine->resident.op) e->batch.images = NULL; /* made where they are needed */
     for (int i = 0; i < WARM_UP; i++) {
         TRY(step(e));
         TRY(stop_asked(all->request->console.signal, "a measurement"));

@@ -124,7 +124,9 @@ static const char *const changeable[][2] = {{"run", "name"},
                                             {"data", "workers"},
                                             {"engine", "cache"},
                                             {"engine", "recompute"},
-                                            {"engine", "pipeline"}};
+                                            {"engine", "pipeline"},
+                                            {"engine", "images"},
+                                            {"engine", "capture"}};
 
 /* The dotted path of the first difference into out; 0 when equal. */
 static int first_difference(const json_t *a, const json_t *b, char *out, size_t size)

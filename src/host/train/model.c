@@ -11,8 +11,9 @@
 /* Keys that never change a result: left out of the model's metadata, so that runs that should be equal give equal
  * files. */
 static const char *const free_keys[][2] = {
-    {"run", "name"}, {"run", "out"},        {"run", "threads"},  {"run", "log_every"}, {"run", "checkpoint_every"},
-    {"run", "keep"}, {"run", "time_limit"}, {"data", "workers"}, {"engine", "cache"},  {"engine", "pipeline"}};
+    {"run", "name"},      {"run", "out"},        {"run", "threads"},  {"run", "log_every"}, {"run", "checkpoint_every"},
+    {"run", "keep"},      {"run", "time_limit"}, {"data", "workers"}, {"engine", "cache"},  {"engine", "pipeline"},
+    {"engine", "images"}, {"engine", "capture"}};
 
 static json_t *config_that_matters(const struct config *config)
 {

@@ -68,7 +68,10 @@ hff_status setup_open_for(struct setup *setup, const struct shape *input, int cl
                                      .image = *input,
                                      .white = 1};
     if (setup->data) options.white = (1 - setup->data->mean[0]) / setup->data->std[0];
+    struct recipe recipe;
     if (setup->data && stage_steps > 0) {
+        TRY(data_recipe(&recipe, setup->data, config_at(config_root(setup->config), "data"), run->seed));
+        options.recipe = &recipe;
         options.epoch_steps = setup_epoch_steps(setup);
         options.samples = setup->data->split[SPLIT_TRAIN].count;
     }
@@ -109,16 +112,19 @@ struct loader_options setup_training_loader(const struct setup *setup)
                                    .batch = setup->run.batch,
                                    .workers = (int)config_int(node, "workers"),
                                    .training = 1,
+                                   .recipes = setup->engine && setup->engine->resident.op,
                                    .seed = setup->run.seed,
                                    .data_node = node};
 }
 
 static size_t pass_bytes(const struct setup *setup, enum split split)
 {
-    struct loader_options options = {
-        .data = setup->data, .split = split, .batch = setup->run.batch, .training = split == SPLIT_TRAIN};
-    if (options.training) options.data_node = config_at(config_root(setup->config), "data");
-    options.workers = (int)config_int(config_root(setup->config), "data.workers");
+    struct loader_options options = setup_training_loader(setup);
+    if (split != SPLIT_TRAIN) {
+        options.split = split;
+        options.training = options.recipes = 0;
+        options.data_node = NULL;
+    }
     return loader_bytes(&options);
 }
 
@@ -288,6 +294,8 @@ void plan_print(const struct setup *setup, FILE *out, const struct console *cons
     for (int a = 0; a < ARENAS; a++)
         if (engine->bytes[a])
             fprintf(out, "  %-12s %10sB\n", arena_name((enum arena_kind)a), quantity(&arena, (double)engine->bytes[a]));
+    if (engine->resident.bytes)
+        fprintf(out, "  %-12s %10sB\n", "images", quantity(&arena, (double)engine->resident.bytes));
     if (engine->cache.bytes) fprintf(out, "  %-12s %10sB\n", "cache", quantity(&arena, (double)engine->cache.bytes));
     fprintf(out, "  %-12s %10sB\n", "loader", quantity(&arena, (double)setup_loader_bytes(setup)));
     if (setup_evaluation_bytes(setup))
@@ -346,6 +354,7 @@ void plan_json(const struct setup *setup, json_t *out)
     json_object_set_new(out, "flops_per_image", json_real(engine_flops(engine, 0)));
     json_object_set_new(out, "step_flops_per_image", json_real(engine_flops(engine, 1)));
     json_object_set_new(out, "planned_bytes", json_integer((json_int_t)setup_planned_bytes(setup)));
+    json_object_set_new(memory, "images", json_integer((json_int_t)engine->resident.bytes));
     json_object_set_new(memory, "cache", json_integer((json_int_t)engine->cache.bytes));
     json_object_set_new(memory, "loader", json_integer((json_int_t)setup_loader_bytes(setup)));
     json_object_set_new(memory, "evaluation", json_integer((json_int_t)setup_evaluation_bytes(setup)));

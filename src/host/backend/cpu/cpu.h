@@ -93,6 +93,7 @@ hff_status cpu_energy_create(struct cpu_backend *backend, const struct op_desc *
 hff_status cpu_energy_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_deviation_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_deviation_back_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
+hff_status cpu_augment_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_hff_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_hff_eval_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);
 hff_status cpu_negatives_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out);

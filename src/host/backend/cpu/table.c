@@ -25,6 +25,7 @@ const cpu_create cpu_table[OP_KINDS] = {
     [OP_ENERGY_BACK] = cpu_energy_back_create,
     [OP_DEVIATION] = cpu_deviation_create,
     [OP_DEVIATION_BACK] = cpu_deviation_back_create,
+    [OP_AUGMENT] = cpu_augment_create,
     [OP_HFF] = cpu_hff_create,
     [OP_HFF_EVAL] = cpu_hff_eval_create,
     [OP_NEGATIVES] = cpu_negatives_create,

@@ -143,6 +143,7 @@ CUDA_CREATE(energy);
 CUDA_CREATE(energy_back);
 CUDA_CREATE(deviation);
 CUDA_CREATE(deviation_back);
+CUDA_CREATE(augment);
 CUDA_CREATE(hff);
 CUDA_CREATE(hff_eval);
 CUDA_CREATE(negatives);

@@ -25,6 +25,7 @@ const cuda_create cuda_table[OP_KINDS] = {
     [OP_ENERGY_BACK] = cuda_energy_back_create,
     [OP_DEVIATION] = cuda_deviation_create,
     [OP_DEVIATION_BACK] = cuda_deviation_back_create,
+    [OP_AUGMENT] = cuda_augment_create,
     [OP_HFF] = cuda_hff_create,
     [OP_HFF_EVAL] = cuda_hff_eval_create,
     [OP_NEGATIVES] = cuda_negatives_create,

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "augment.inc.h"
 #include "ff.inc.h"
 #include "hff.inc.h"
 #include "loss.inc.h"
@@ -37,6 +38,7 @@ const ref_run REF_TABLE[OP_KINDS] = {
     [OP_ENERGY_BACK] = energy_back,
     [OP_DEVIATION] = deviation,
     [OP_DEVIATION_BACK] = deviation_back,
+    [OP_AUGMENT] = augment,
     [OP_HFF] = hff,
     [OP_HFF_EVAL] = hff_eval,
     [OP_NEGATIVES] = negatives,

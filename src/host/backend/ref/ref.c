@@ -1,6 +1,7 @@
 /* The reference backend: memory, streams that do everything at once, and running the ops of f32.c and f64.c. */
 #include "ref.h"
 
+#include "../augment.h"
 #include "../backend.h"
 #include "../synchronous.h"
 
@@ -22,6 +23,8 @@ size_t ref_work(const struct op_desc *desc)
     if (desc->kind == OP_CROSS_ENTROPY || desc->kind == OP_CROSS_ENTROPY_EVAL) return (size_t)(2 * desc->arg[0].dim[1]);
     if (desc->kind == OP_SIMILARITY)
         return (size_t)(tensor_count(&desc->arg[0]) + desc->arg[0].dim[0] + desc->arg[0].dim[1]);
+    if (desc->kind == OP_AUGMENT)
+        return augment_scratch(desc) / sizeof(double) + (size_t)(tensor_row(&desc->arg[6]) + 1) / 2;
     if (desc->kind != OP_HFF && desc->kind != OP_HFF_EVAL) return 0;
     const struct tensor *p = &desc->arg[1];
     int64_t rows = p->dim[0] * p->dim[1];

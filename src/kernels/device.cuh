@@ -36,8 +36,9 @@
 #define KERNEL(threads) static __global__ void __launch_bounds__(threads, 1)
 
 enum { WARP = 32 };
-/* Shared memory that one block may have on every processor the kernels are compiled for (sm_80: 163 KiB). */
-enum { SHARED_MOST = 160 * 1024 };
+/* Shared memory that one block may have on every processor the kernels are compiled for (sm_80: 163 KiB, with up to 3 of
+ * static arrays), and how much of it without asking (48 KiB, with up to 8 of static arrays). */
+enum { SHARED_MOST = 160 * 1024, SHARED_UNASKED = 40 * 1024 };
 
 /* ---- launching ---- */
 
@@ -54,9 +55,11 @@ static inline int launch(void (*kernel)(P...), int64_t grid, int threads, size_t
     if (grid == 0) return KERNEL_OK;
     if (grid < 0 || grid > INT32_MAX || shared > SHARED_MOST) return KERNEL_REFUSED;
 #ifdef __CUDACC__
-    if (shared > 48 * 1024) {
+    /* Above 48 KiB together with what is static, a kernel has to ask. It asks for the most: a lower limit, set for a later
+     * launch, must not meet one that is captured. */
+    if (shared > SHARED_UNASKED) {
         cudaError_t status = cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
-                                                  cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+                                                  cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED_MOST);
         if (status != cudaSuccess) return (int)status;
     }
     cudaLaunchConfig_t config = {};

@@ -208,6 +208,20 @@ static void captured_steps_run_no_op(void **state)
     backend_close(flight.inner);
 }
 
+/* Where a capture fails after all, steps go on op by op, with the same bytes. */
+static void a_refused_capture_changes_nothing(void **state)
+{
+    (void)state;
+    static const struct variant v = {SMALL_CNN, {NULL}, 2};
+    struct shown serial = run_on(NULL, &v, "engine.pipeline=none", NULL);
+    struct shown refused = run_flight(FLIGHT_REFUSES, 0, &v, "engine.pipeline=3");
+    assert_same(&serial, &refused, "refused", 0);
+    assert_int_equal(flight_counts().captures, 3);
+    assert_int_equal(flight_counts().replays, 0);
+    shown_free(&serial);
+    shown_free(&refused);
+}
+
 /* A preview goes from the last stage to the first: one lane only, in flight and captured. */
 static void a_preview_stays_in_one_lane(void **state)
 {
@@ -325,6 +339,7 @@ int main(void)
         cmocka_unit_test(late_streams_change_nothing),
         cmocka_unit_test(replays_are_serial),
         cmocka_unit_test(captured_steps_run_no_op),
+        cmocka_unit_test(a_refused_capture_changes_nothing),
         cmocka_unit_test(a_preview_stays_in_one_lane),
         cmocka_unit_test(without_waits_it_is_another_run),
         cmocka_unit_test(bad_numbers_are_named),

@@ -117,6 +117,8 @@ static hff_status strict_wait_event(struct stream *stream, struct event *event)
     return queue_api->stream_wait_event(stream, event);
 }
 
+static int captures_most; /* 0: any number */
+
 static hff_status capture_begin(struct stream *stream)
 {
     TRY(refuse(stream, "a capture"));
@@ -133,7 +135,11 @@ static hff_status capture_end(struct stream *stream, struct capture **out)
     capturing = NULL;
     current = NULL;
     counts.captures++;
-    return HFF_OK;
+    if (captures_most == 0 || counts.captures <= captures_most) return HFF_OK;
+    free((*out)->noted);
+    free(*out);
+    *out = NULL;
+    return fail(HFF_E_DEVICE, "no third capture");
 }
 
 static hff_status replay(struct capture *capture, struct stream *stream)
@@ -170,7 +176,8 @@ struct flight flight_open(enum flight_kind kind, int threads, int most)
         careless.stream_wait_event = no_wait;
         flight.backend->api = &careless;
     }
-    if (kind == FLIGHT_CAPTURES) {
+    captures_most = kind == FLIGHT_REFUSES ? 2 : 0;
+    if (kind == FLIGHT_CAPTURES || kind == FLIGHT_REFUSES) {
         queue_api = flight.backend->api;
         counts = (struct flight_counts){0};
         captures = *queue_api;

@@ -12,14 +12,15 @@ enum flight_kind {
     FLIGHT_ORDERED,
     FLIGHT_CARELESS, /* streams wait for no event */
     FLIGHT_CAPTURES, /* with capture and replay; whatever else touches a stream that captures fails */
+    FLIGHT_REFUSES,  /* the same, but the third capture fails */
 };
 struct flight {
     struct backend *inner, *backend;
 };
-/* most: as in flight_late. One FLIGHT_CAPTURES at a time. Closing: backend_close both, backend first. */
+/* most: as in flight_late. One of the last two at a time. Closing: backend_close both, backend first. */
 struct flight flight_open(enum flight_kind kind, int threads, int most);
 
-/* Of FLIGHT_CAPTURES since it was opened: what was captured and replayed, and ops that were run one by one. */
+/* Of these since it was opened: what was captured and replayed, and ops that were run one by one. */
 struct flight_counts {
     int captures, replays, ops;
 };

@@ -150,6 +150,9 @@ void engine_stand_at(struct engine *engine, int64_t steps);
  * flight, and engine_drain or whatever calls it returns that error; batch is free again in any case. */
 hff_status engine_step(struct engine *engine, const struct batch *batch);
 
+/* After so many steps every program has run, and everything that is done once for all is done. */
+int engine_warm_up(const struct engine *engine);
+
 /* Only brings a batch, that many times, to where stage 1 receives it: what the data path takes of a device. */
 hff_status engine_feed(struct engine *engine, const struct batch *batch, int times);
 

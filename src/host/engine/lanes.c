@@ -218,11 +218,12 @@ static hff_status room_of(struct backend *backend, uint64_t *bytes)
     return HFF_OK;
 }
 
-/* As many lanes as fit. */
+/* As many lanes as fit, beside what a device's libraries and captured steps take. */
 static hff_status choose_fitting(struct engine *engine)
 {
     uint64_t room;
     TRY(room_of(engine->backend, &room));
+    room -= room / 20;
     for (int lanes = engine->stages; lanes > 1; lanes--) {
         TRY(cut_stages(engine, lanes));
         lanes_size(engine);

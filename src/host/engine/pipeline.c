@@ -16,6 +16,7 @@
 #include "private.h"
 
 #include "backend/queue.h"
+#include "base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,11 +110,19 @@ hff_status pipeline_open(struct engine *engine, const struct config_node *root)
     return make_events(engine, &p->mark, (int)twins * SECTIONS * 2);
 }
 
+static void free_captures(struct engine *engine)
+{
+    struct pipeline *p = engine->pipeline;
+    for (int k = 0; p->runner && k < engine->lanes; k++)
+        for (int slot = 0; p->runner[k].capture && slot < p->slots; slot++) {
+            struct capture **capture = &p->runner[k].capture[slot];
+            if (*capture) engine->backend->api->capture_destroy(*capture);
+            *capture = NULL;
+        }
+}
+
 static void close_runner(struct engine *engine, struct runner *runner)
 {
-    const struct backend_api *api = engine->backend->api;
-    for (int slot = 0; runner->capture && slot < engine->pipeline->slots; slot++)
-        if (runner->capture[slot]) api->capture_destroy(runner->capture[slot]);
     free_events(engine, runner->begun, engine->pipeline->slots);
     free_events(engine, runner->done, engine->pipeline->slots);
     free(runner->capture);
@@ -127,6 +136,7 @@ void pipeline_close(struct engine *engine)
     if (p->feed) api->stream_destroy(p->feed);
     for (int k = 0; p->runner && k < engine->lanes; k++)
         if (p->runner[k].stream) api->stream_destroy(p->runner[k].stream);
+    free_captures(engine);
     for (int k = 0; p->runner && k < engine->lanes; k++) close_runner(engine, &p->runner[k]);
     for (int i = engine->stages; p->twin && i < p->slots * engine->stages; i++) program_free(p->twin[i]);
     free_events(engine, p->fed, p->slots);
@@ -266,17 +276,20 @@ static hff_status capture(struct engine *engine, int lane, int slot)
     return status;
 }
 
-/* After one step that ran op by op: from now on every lane's work is one replay. */
+/* After one step that ran op by op: from now on every lane's work is one replay. Where the device cannot capture it after
+ * all, steps stay as they are: slower, and the same. */
 static hff_status capture_all(struct engine *engine)
 {
     struct pipeline *p = engine->pipeline;
+    hff_status status = HFF_OK;
     TRY(pipeline_wait(engine));
-    for (int k = 0; k < engine->lanes; k++)
-        for (int slot = 0; slot < p->slots; slot++) {
-            hff_status status = capture(engine, k, slot);
-            if (status != HFF_OK) return trail_add(status, "capturing lane %d", k + 1);
-        }
-    p->captured = 1;
+    for (int k = 0; k < engine->lanes && status == HFF_OK; k++)
+        for (int slot = 0; slot < p->slots && status == HFF_OK; slot++) status = capture(engine, k, slot);
+    p->captured = status == HFF_OK;
+    if (p->captured) return HFF_OK;
+    log_warn("steps cannot be captured here and run op by op: %s", hff_error_message());
+    free_captures(engine);
+    p->captures = 0;
     return HFF_OK;
 }
 

@@ -148,6 +148,11 @@ hff_status engine_drain(struct engine *engine)
     return engine->pipeline ? pipeline_drain(engine) : HFF_OK;
 }
 
+int engine_warm_up(const struct engine *engine)
+{
+    return engine->pipeline ? 1 + 2 * engine->pipeline->slots : 2; /* op by op; each slot's first replays */
+}
+
 hff_status engine_feed(struct engine *engine, const struct batch *batch, int times)
 {
     TRY(engine_drain(engine));

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WARM_UP = 3, REPLAYED = 50 };
+enum { REPLAYED = 50 };
 
 /* One open config with its engine bound and its first training batch copied out of the loader. */
 struct bench {
@@ -81,26 +81,34 @@ static hff_status stopped(const struct bench *bench)
 
 /* ---- train ---- */
 
-/* Where steps are in flight, only all of them together have a beginning and an end: each gets their mean, the time in
- * which lanes fill and empty included. */
+static hff_status steps_in_a_row(struct bench *bench, int count, double *seconds)
+{
+    double start = clock_seconds();
+    for (int i = 0; i < count; i++) {
+        TRY(engine_step(bench->setup.engine, bench->batch));
+        TRY(stopped(bench));
+    }
+    TRY(engine_drain(bench->setup.engine));
+    *seconds = clock_seconds() - start;
+    return HFF_OK;
+}
+
+/* Where steps are in flight, each gets the mean of all, the time in which lanes fill and empty included; before them a
+ * device has worked for half a second, so that its clocks are up. */
 static hff_status time_steps(struct bench *bench, int runs, double *seconds)
 {
     struct engine *engine = bench->setup.engine;
-    double first = 0;
-    for (int i = -WARM_UP; i < runs; i++) {
-        if (i == 0) {
-            TRY(engine_drain(engine));
-            clear_phases(engine);
-        }
-        double start = clock_seconds();
-        if (i == 0) first = start;
-        TRY(engine_step(engine, bench->batch));
-        if (i >= 0) seconds[i] = clock_seconds() - start;
-        TRY(stopped(bench));
+    double all = 0;
+    for (double row; all < (engine->pipeline ? 0.5 : 1e-9); all += row)
+        TRY(steps_in_a_row(bench, engine_warm_up(engine), &row));
+    clear_phases(engine);
+    if (engine->pipeline) TRY(steps_in_a_row(bench, runs, &all));
+    for (int i = 0; i < runs; i++) {
+        if (engine->pipeline)
+            seconds[i] = all / runs;
+        else
+            TRY(steps_in_a_row(bench, 1, &seconds[i]));
     }
-    TRY(engine_drain(engine));
-    double mean = (clock_seconds() - first) / runs;
-    for (int i = 0; engine->pipeline && i < runs; i++) seconds[i] = mean;
     return HFF_OK;
 }
 
@@ -126,7 +134,7 @@ static hff_status run_train(struct bench *bench, const struct bench_request *req
             1e3 * s.min, 1e3 * s.max, runs, engine->batch / s.median, flops / s.median * 1e-9);
     enum section phases[PHASES + 1];
     step_phases(engine, phases);
-    for (const enum section *k = phases; *k != SECTIONS; k++)
+    for (const enum section *k = phases; *k != SECTIONS && sum[SECTION_UPDATE] > 0; k++)
         fprintf(out, "  %-9s %8.2f ms\n", section_name(*k), sum[*k]);
     fprintf(out, "  heads     %8.1f %% of %.1f MFLOP for each image\n", 100 * head_flops_share(engine),
             engine_flops(engine, 1) * 1e-6);
@@ -176,6 +184,8 @@ static hff_status time_instr(struct bench *bench, const struct program *program,
     const struct engine *engine = bench->setup.engine;
     const struct backend_api *api = engine->backend->api;
     struct capture *capture = NULL;
+    TRY(run_instr(bench, program, instr, 1)); /* what is done when first used must not be captured */
+    TRY(api->stream_wait(engine->stream));
     if (api->capture_begin) TRY(capture_instr(bench, program, instr, &capture));
     hff_status status = HFF_OK;
     for (int i = -1; i < runs; i++) {
@@ -196,8 +206,8 @@ static hff_status time_ops(struct bench *bench, int runs, struct op_time *times,
     double *seconds = ARENA_NEW(&bench->arena, double, runs);
     struct engine *engine = bench->setup.engine;
     *count = 0;
-    TRY(engine_step(engine, bench->batch)); /* real numbers everywhere */
-    TRY(engine_drain(engine));
+    double all;
+    TRY(steps_in_a_row(bench, engine_warm_up(engine), &all)); /* real numbers everywhere */
     for (int i = 0; i < engine->stages; i++)
         for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++)
             for (int k = 0; k < engine->stage[i].program->count[s]; k++) {

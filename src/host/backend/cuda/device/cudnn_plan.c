@@ -114,6 +114,13 @@ static int is_compiled_late(const struct engine *engine)
     return engine->behaviour >> CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION & 1;
 }
 
+/* Engines that are compiled in every process, a second each, are for what has no other: a bias can be added, and a gradient
+ * widened, by a kernel of our own. */
+static int may_be_late(const struct cuda_conv_desc *desc)
+{
+    return !desc->bias && desc->result == desc->dtype;
+}
+
 static hff_status try_plan(struct cudnn_plan *plan, const struct cudnn_device *device,
                            cudnnBackendDescriptor_t proposal)
 {
@@ -151,7 +158,7 @@ static hff_status make(struct cudnn_plan *plan, const struct cudnn_device *devic
     TRY(cudnn_graph_make(&plan->bag, device, desc, &graph));
     TRY(propose(&plan->bag, device, graph, CUDNN_HEUR_MODE_A, proposal, &count));
     TRY(propose(&plan->bag, device, graph, CUDNN_HEUR_MODE_FALLBACK, proposal, &count));
-    for (int late = 0; late < 2; late++)
+    for (int late = 0; late <= may_be_late(desc); late++)
         for (int64_t i = 0; i < count; i++) {
             struct engine own;
             int kept = plan->bag.count;

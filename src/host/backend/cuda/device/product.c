@@ -33,6 +33,8 @@ static hff_status describe(struct cuda_product *p, const struct cuda_product_des
     if (desc->bias) {
         cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
         cudaDataType_t type = CUDA_R_32F;
+        const void *any = (const void *)ALIGN; /* the heuristics read the pointer's alignment, not the bias */
+        CHECK(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &any, sizeof any));
         CHECK(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
         CHECK(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type));
     }
@@ -61,6 +63,7 @@ static hff_status choose(struct cuda_product *p, const struct cuda_product_desc 
     int count = 0;
     cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(p->handle, p->operation, p->a, p->b, p->c, p->c, wish, 1, &found, &count);
+    if (status == CUBLAS_STATUS_SUCCESS && count > 0) status = found.state;
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && count == 0))
         return fail(HFF_E_CONFIG, "cuBLASLt has no product of %s%s, %lld x %lld x %lld", dtype_name(desc->dtype),
                     desc->bias ? " with bias" : "", (long long)desc->m, (long long)desc->n, (long long)desc->k);

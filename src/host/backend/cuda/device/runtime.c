@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { CAPABILITY_LEAST = 80 };
 
@@ -11,6 +12,8 @@ hff_status runtime_find(struct cuda_device *out)
 {
     int count = 0, major = 0, minor = 0, driver = 0, runtime = 0;
     *out = (struct cuda_device){.index = 0};
+    /* Streams beyond the default of 8 share queues and wait for each other's work. Read when the driver starts. */
+    setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
     CHECK(cudaGetDeviceCount(&count));
     if (count == 0) return fail(HFF_E_DEVICE, "there is no NVIDIA GPU here, or CUDA_VISIBLE_DEVICES hides it");
     CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
@@ -158,6 +161,7 @@ hff_status runtime_capture_end(kernel_stream stream, void **out)
     cudaGraphDestroy(graph);
     TRY(status);
     *out = ready;
+    CHECK(cudaGraphUpload(ready, stream)); /* now, not with the first replay */
     return HFF_OK;
 }
 

@@ -32,7 +32,7 @@ METHODS = {  # what is set beside the suite's config
 SUITES = {  # config, methods, seeds, epochs, epochs of the search, what is set in the search alone
     "mnist": ("mnist.yaml", list(METHODS), (1, 2, 3), 5, 2, []),
     "fashion": ("fashion.yaml", list(METHODS), (1, 2, 3), 5, 2, []),
-    "cifar10": ("cifar10.yaml", ["hff", "softmax", "backprop"], (1,), 3, 1, ["data.limit.train=5000", "data.limit.test=500"]),
+    "cifar10": ("cifar10.yaml", ["hff", "softmax", "backprop"], (1,), 3, 1, ["data.limit.train=20000", "data.limit.test=2000"]),
 }
 POINTS_BELOW = 0.02  # "epochs to reach backprop's accuracy less this"
 

@@ -157,6 +157,7 @@ hff_status memory_left(size_t *bytes)
 
 hff_status take(std::map<char *, size_t> &memory, size_t bytes, void **out)
 {
+    if (fake.capturing) return fail(HFF_E_DEVICE, "memory is asked for while a stream is being captured");
     note(FAKE_ALLOC);
     *out = aligned_alloc(256, (bytes + 255) / 256 * 256);
     if (!*out) return fail(HFF_E_MEMORY, "no memory for %zu bytes", bytes);

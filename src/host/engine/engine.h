@@ -179,6 +179,8 @@ hff_status engine_metrics(struct engine *engine, int stage, int evaluation, int 
 
 /* The smallest angle in degrees between prototypes of different classes; -1 without prototypes. */
 hff_status engine_prototype_angle(struct engine *engine, int stage, double *degrees);
+/* The multiply-adds, by one thread of the host, that this takes. */
+double engine_prototype_angle_work(const struct engine *engine, int stage);
 
 /* A stage's prototypes as (classes * per_class, D) doubles in malloc'ed memory (the caller frees); *out NULL without
  * prototypes. */

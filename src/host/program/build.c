@@ -91,6 +91,21 @@ static hff_status add_reorder(struct program *program, enum section section, int
     return add_instr(program, section, op, arg);
 }
 
+/* A weight that an op of this step wanted packed so before: parameters change when the step's gradients are there only. -1:
+ * none. */
+static int find_packed(const struct program *program, enum section section, int weight, const struct tensor *tensor)
+{
+    if (section != SECTION_HEAD && section != SECTION_BACKWARD) return -1;
+    for (int s = SECTION_FORWARD; s <= (int)section; s++)
+        for (int i = 0; i < program->count[s]; i++) {
+            const struct instr *instr = &program->section[s][i];
+            if (instr->op->desc.kind == OP_REORDER && instr->arg[0] == weight &&
+                tensor_same(tensor, &program->slot[instr->arg[1]].tensor))
+                return instr->arg[1];
+        }
+    return -1;
+}
+
 /* A slot for a weight as an op wants it. */
 static hff_status add_packed(struct program *program, int slot, const struct tensor *tensor, int *packed)
 {
@@ -123,6 +138,11 @@ static hff_status add_node(struct program *program, enum section section, const 
     for (int i = 0; i < OP_ARGS; i++) {
         packed[i] = -1;
         if (arg[i] < 0 || tensor_same(&op->desc.arg[i], &program->slot[arg[i]].tensor)) continue;
+        int there = info->arg[i].access & ARG_IN ? find_packed(program, section, arg[i], &op->desc.arg[i]) : -1;
+        if (there >= 0) {
+            arg[i] = there;
+            continue;
+        }
         TRY_GOTO(status, add_packed(program, arg[i], &op->desc.arg[i], &packed[i]), destroy);
         if (info->arg[i].access & ARG_IN) TRY_GOTO(status, add_reorder(program, section, arg[i], packed[i]), destroy);
         arg[i] = packed[i];

@@ -196,6 +196,9 @@ static void update_shown(struct trainer *t)
     s->lr = schedule_rate(&run->schedule, run->step > 0 ? run->step : 1);
 }
 
+/* What a stage's prototype angle may take of every interval, some 10 ms; more at the end of an epoch only. */
+static const double angle_work = 1 << 26;
+
 static hff_status end_interval(struct trainer *t)
 {
     int64_t steps = t->marks.step - t->interval_step;
@@ -213,7 +216,9 @@ static hff_status end_interval(struct trainer *t)
     for (int i = interval->first; i < interval->stages; i++) {
         struct stage_run *run = &t->setup.engine->stage[i];
         TRY(engine_metrics(t->setup.engine, i, 0, 1, &interval->metrics[i]));
-        TRY(engine_prototype_angle(t->setup.engine, i, &interval->angle[i]));
+        interval->angle[i] = -1;
+        if (engine_prototype_angle_work(t->setup.engine, i) <= angle_work || t->marks.step % t->epoch_steps == 0)
+            TRY(engine_prototype_angle(t->setup.engine, i, &interval->angle[i]));
         interval->lr[i] = schedule_rate(&run->schedule, run->step);
         for (int s = 0; s < SECTIONS; s++) interval->phase[i][s] = run->seconds[s] / (double)steps;
         t->shown_accuracy[i] = interval->metrics[i].accuracy;

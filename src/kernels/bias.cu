@@ -24,13 +24,12 @@ template <typename T, int V> KERNEL(THREADS) bias_kernel(struct kernel_bias_args
 template <typename T, int V> KERNEL(COLUMN_THREADS) bias_grad_kernel(struct columns c, struct kernel_bias_args a)
 {
     const T *dy = static_cast<const T *>(a.dy);
-    columns_sum<V, 1>(
+    columns_sum<V, 1, 1, 8>(
         c, a.pitch, static_cast<double *>(a.workspace), a.tickets,
-        [&](int64_t row, int channel, float(&sum)[1][V]) {
-            float v[V];
-            load(dy + row * a.pitch + channel, v);
+        [&](int64_t row, int channel, float(&v)[1][V]) { load(dy + row * a.pitch + channel, v[0]); },
+        [&](const float(&v)[1][V], float(&sum)[1][V]) {
 #pragma unroll
-            for (int i = 0; i < V; i++) sum[0][i] += v[i];
+            for (int i = 0; i < V; i++) sum[0][i] += v[0][i];
         },
         [&](int channel, const double(&total)[1]) {
             if (channel < a.channels) a.dbias[channel] = (float)total[0];

@@ -12,19 +12,24 @@
  * x 96 bf16 (25 MB), 4.8 TB/s: forward 5.2 us from memory + 5.2 us to memory + 3 us from L2 at 8 TB/s; backward 10.5 +
  * 5.2 + 6. Pooled by 2: a quarter of the writing. Expected beside that: 2 us for two launches and the join.
  * Geometry: sums as in columns.cuh; rows: 256 threads, each 16 bytes of channels of up to 8 rows, whose constants stay
- * in registers. */
+ * in registers; several rows are read before the first is written, and 3 or 4 blocks share a multiprocessor. */
 #include "columns.cuh"
 #include "window.cuh"
 
-enum { ROW_THREADS = 256, ROW_BLOCKS = 264, ROW_MOST = 8 };
+enum { ROW_THREADS = 256, ROW_BLOCKS = 264, ROW_MOST = 8, ROW_BATCH = 4, GRADIENT_BATCH = 2 };
 
-/* How rows are dealt to threads: `across` vectors side by side, `down` rows below one another, `each` per thread. */
+/* A kernel of rows, compiled so that `blocks` of its blocks fit into a multiprocessor. */
+#define ROW_KERNEL(blocks) static __global__ void __launch_bounds__(ROW_THREADS, blocks)
+
+/* How rows are dealt to threads: `across` vectors side by side, `down` rows below one another, `each` per thread; a chunk is
+ * a block's down x each rows. */
 struct dealt {
-    int64_t rows;
-    int vectors, across, down, tiles, each;
+    int64_t rows, rows_of_split;
+    int vectors, across, down, tiles, each, splits, chunks; /* chunks: of a split */
 };
 
-static struct dealt deal(int64_t rows, int pitch, int vector)
+/* splits: the runs that the launch before this one went through side by side. */
+static struct dealt deal(int64_t rows, int pitch, int vector, int splits)
 {
     struct dealt d;
     d.rows = rows;
@@ -33,19 +38,35 @@ static struct dealt deal(int64_t rows, int pitch, int vector)
     d.across = (int)blocks_for(d.vectors, d.tiles);
     d.down = ROW_THREADS / d.across;
     int64_t each = rows * d.vectors / (ROW_THREADS * ROW_BLOCKS);
-    d.each = each < 1 ? 1 : each > ROW_MOST ? ROW_MOST : (int)each;
+    d.each = each < 1 ? 1 : each >= ROW_MOST ? ROW_MOST : each >= ROW_MOST / 2 ? ROW_MOST / 2 : (int)each;
+    d.splits = splits;
+    d.rows_of_split = blocks_for(rows, splits);
+    d.chunks = (int)blocks_for(d.rows_of_split, (int64_t)d.down * d.each);
     return d;
 }
 
-/* This thread's first row and first channel; false when it has none. */
-DEVICE bool dealt_place(const struct dealt &d, int vector, int64_t &row, int &channel)
+static int64_t blocks_of(const struct dealt &d)
 {
-    int tile = (int)blockIdx.x % d.tiles, ty = (int)threadIdx.x / d.across;
-    int number = tile * d.across + (int)threadIdx.x % d.across;
-    row = (int64_t)((int)blockIdx.x / d.tiles) * d.down * d.each + ty;
-    channel = number * vector;
-    return ty < d.down && number < d.vectors;
+    return (int64_t)d.tiles * d.splits * d.chunks;
 }
+
+/* This thread's first row, its first channel, and how many rows there are from the first to the end of the chunk: not
+ * positive when it has none. The splits' last chunks come first: the launch before this one ended with them all, so they
+ * are what L2 still holds. */
+DEVICE int dealt_place(const struct dealt &d, int vector, int64_t &row, int &channel)
+{
+    int tile = (int)blockIdx.x % d.tiles, ty = (int)threadIdx.x / d.across, chunk = (int)blockIdx.x / d.tiles;
+    int number = tile * d.across + (int)threadIdx.x % d.across, split = chunk % d.splits;
+    int64_t first = split * d.rows_of_split + (int64_t)(d.chunks - 1 - chunk / d.splits) * d.down * d.each;
+    int64_t end = min(min(first + d.down * d.each, (split + 1) * d.rows_of_split), d.rows);
+    row = first + ty;
+    channel = number * vector;
+    return ty < d.down && number < d.vectors && row < end ? (int)(end - row) : 0;
+}
+
+/* The activation is a template argument where it is none or relu: a switch in every element takes longer than the rest of
+ * it, and its branches keep loads apart. ANY: as `act` says. */
+enum { ANY = ACT_COUNT };
 
 /* What a thread keeps of its V channels. Padding channels get 0 throughout: y and dx are 0 there. */
 template <int V> struct channel_constants {
@@ -67,10 +88,11 @@ DEVICE void constants_load(channel_constants<V> &k, const struct kernel_norm_arg
     }
 }
 
-template <int V> DEVICE void normalise(const channel_constants<V> &k, int act, float (&v)[V])
+template <int ACT, int V>
+DEVICE void normalise(const channel_constants<V> &k, int act, const float (&x)[V], float (&y)[V])
 {
 #pragma unroll
-    for (int i = 0; i < V; i++) v[i] = act_value(act, (v[i] - k.mean[i]) * k.factor[i] + k.beta[i]);
+    for (int i = 0; i < V; i++) y[i] = act_value(ACT == ANY ? act : ACT, (x[i] - k.mean[i]) * k.factor[i] + k.beta[i]);
 }
 
 /* ---- forward ---- */
@@ -81,14 +103,13 @@ template <typename T, int V> KERNEL(COLUMN_THREADS) statistics_kernel(struct col
     int vector = (int)blockIdx.x % c.tiles * c.across + (int)threadIdx.x % c.across;
     float pivot[V] = {};
     if (vector < c.vectors) load(x + vector * V, pivot);
-    columns_sum<V, 2>(
+    columns_sum<V, 2, 1, 8>(
         c, a.pitch, static_cast<double *>(a.workspace), a.tickets,
-        [&](int64_t row, int channel, float(&sum)[2][V]) {
-            float v[V];
-            load(x + row * a.pitch + channel, v);
+        [&](int64_t row, int channel, float(&v)[1][V]) { load(x + row * a.pitch + channel, v[0]); },
+        [&](const float(&v)[1][V], float(&sum)[2][V]) {
 #pragma unroll
             for (int i = 0; i < V; i++) {
-                float d = v[i] - pivot[i];
+                float d = v[0][i] - pivot[i];
                 sum[0][i] += d;
                 sum[1][i] += d * d;
             }
@@ -106,35 +127,35 @@ template <typename T, int V> KERNEL(COLUMN_THREADS) statistics_kernel(struct col
         });
 }
 
-template <typename T, int V, bool EVAL> KERNEL(ROW_THREADS) apply_kernel(struct dealt d, struct kernel_norm_args a)
+template <typename T, int V, bool EVAL, int ACT> ROW_KERNEL(4) apply_kernel(struct dealt d, struct kernel_norm_args a)
 {
     int64_t row;
-    int channel;
-    if (!dealt_place(d, V, row, channel)) return;
+    int channel, left = dealt_place(d, V, row, channel);
+    if (left <= 0) return;
     channel_constants<V> k;
     constants_load(k, a, channel, EVAL);
-    const T *__restrict__ x = static_cast<const T *>(a.x);
-    T *__restrict__ y = static_cast<T *>(a.y);
-#pragma unroll 4
-    for (int i = 0; i < d.each; i++, row += d.down) {
-        if (row >= d.rows) return;
-        float v[V];
-        load(x + row * a.pitch + channel, v);
-        normalise(k, a.act, v);
-        store(y + row * a.pitch + channel, v);
-    }
+    const T *__restrict__ x = static_cast<const T *>(a.x) + channel;
+    T *__restrict__ y = static_cast<T *>(a.y) + channel;
+    in_batches<ACT == ANY ? 2 : ROW_BATCH, 1, V>(
+        row, left, d.down, [&](int64_t at, float(&v)[1][V]) { load(x + at * a.pitch, v[0]); },
+        [&](int64_t at, const float(&v)[1][V]) {
+            float out[V];
+            normalise<ACT>(k, a.act, v[0], out);
+            store(y + at * a.pitch, out);
+        });
 }
 
 /* Rows are those of y here. Values are rounded as they would be had they been written before pooling. */
-template <typename T, int V, bool EVAL>
-KERNEL(ROW_THREADS) apply_pool_kernel(struct dealt d, struct kernel_norm_args a, int out_height, int out_width)
+template <typename T, int V, bool EVAL, int ACT>
+ROW_KERNEL(2)
+apply_pool_kernel(struct dealt d, struct kernel_norm_args a, int out_height, int out_width)
 {
     int64_t row;
-    int channel;
-    if (!dealt_place(d, V, row, channel)) return;
+    int channel, left = dealt_place(d, V, row, channel);
+    if (left <= 0) return;
     channel_constants<V> k;
     constants_load(k, a, channel, EVAL);
-    for (int i = 0; i < d.each && row < d.rows; i++, row += d.down) {
+    for (; left > 0; left -= d.down, row += d.down) {
         int at = (int)row, column = at % out_width, line = at / out_width % out_height;
         int64_t b = at / out_width / out_height, to = row * a.pitch + channel;
         const T *x = static_cast<const T *>(a.x) + channel +
@@ -143,7 +164,7 @@ KERNEL(ROW_THREADS) apply_pool_kernel(struct dealt d, struct kernel_norm_args a,
         uint8_t place[V];
         window_pool<V>(a.pool.kind == POOL_MAX, a.pool.kernel, y, place, [&](int r, int c, float(&v)[V]) {
             load(x + ((int64_t)r * a.width + c) * a.pitch, v);
-            normalise(k, a.act, v);
+            normalise<ACT>(k, a.act, v, v);
 #pragma unroll
             for (int j = 0; j < V; j++) v[j] = rounded<T>(v[j]);
         });
@@ -156,7 +177,8 @@ KERNEL(ROW_THREADS) apply_pool_kernel(struct dealt d, struct kernel_norm_args a,
 
 /* g before the activation: dy, or what the pool gives back, at one row of x. */
 template <typename T, int V, bool POOLED>
-DEVICE void incoming(const struct kernel_norm_args &a, const struct window_sizes &w, int64_t row, int channel, float (&g)[V])
+DEVICE void incoming(const struct kernel_norm_args &a, const struct window_sizes &w, int64_t row, int channel,
+                     float (&g)[V])
 {
     const T *dy = static_cast<const T *>(a.dy);
     if constexpr (POOLED) {
@@ -170,23 +192,27 @@ DEVICE void incoming(const struct kernel_norm_args &a, const struct window_sizes
 }
 
 /* sum g and sum g (x - mean); invstd comes in at the end. */
-template <typename T, int V, bool POOLED>
-KERNEL(COLUMN_THREADS) gradient_sums_kernel(struct columns c, struct kernel_norm_args a, struct window_sizes w)
+template <typename T, int V, bool POOLED, int ACT>
+KERNEL(COLUMN_THREADS)
+gradient_sums_kernel(struct columns c, struct kernel_norm_args a, struct window_sizes w)
 {
+    /* Rows at once: what 128 registers hold beside sums and constants. Windows are walked through row by row. */
+    enum { BATCH = POOLED ? 1 : (int)ACT == ACT_NONE ? 4 : 2 };
     const T *x = static_cast<const T *>(a.x);
     int vector = (int)blockIdx.x % c.tiles * c.across + (int)threadIdx.x % c.across;
     channel_constants<V> k = {};
     if (vector < c.vectors) constants_load(k, a, vector * V, false);
-    columns_sum<V, 2>(
+    columns_sum<V, 2, 2, BATCH>(
         c, a.pitch, static_cast<double *>(a.workspace), a.tickets,
-        [&](int64_t row, int channel, float(&sum)[2][V]) {
-            float v[V], g[V];
-            load(x + row * a.pitch + channel, v);
-            incoming<T, V, POOLED>(a, w, row, channel, g);
+        [&](int64_t row, int channel, float(&v)[2][V]) {
+            incoming<T, V, POOLED>(a, w, row, channel, v[1]);
+            load(x + row * a.pitch + channel, v[0]);
+        },
+        [&](const float(&v)[2][V], float(&sum)[2][V]) {
 #pragma unroll
             for (int i = 0; i < V; i++) {
-                float centred = v[i] - k.mean[i];
-                float through = g[i] * act_slope(a.act, centred * k.factor[i] + k.beta[i]);
+                float centred = v[0][i] - k.mean[i];
+                float through = v[1][i] * act_slope(ACT == ANY ? a.act : ACT, centred * k.factor[i] + k.beta[i]);
                 sum[0][i] += through;
                 sum[1][i] += through * centred;
             }
@@ -200,12 +226,13 @@ KERNEL(COLUMN_THREADS) gradient_sums_kernel(struct columns c, struct kernel_norm
 
 /* dx = factor g - (x - mean) slope - level, with level = factor dbeta / n and slope = factor invstd dgamma / n. dx may be
  * dy: a thread reads its own elements before it writes them. */
-template <typename T, int V, bool POOLED>
-KERNEL(ROW_THREADS) gradient_kernel(struct dealt d, struct kernel_norm_args a, struct window_sizes w)
+template <typename T, int V, bool POOLED, int ACT>
+ROW_KERNEL(POOLED || ACT == ANY ? 2 : 3)
+gradient_kernel(struct dealt d, struct kernel_norm_args a, struct window_sizes w)
 {
     int64_t row;
-    int channel;
-    if (!dealt_place(d, V, row, channel)) return;
+    int channel, left = dealt_place(d, V, row, channel);
+    if (left <= 0) return;
     channel_constants<V> k;
     constants_load(k, a, channel, false);
     float level[V], slope[V], share = 1.0f / (float)d.rows;
@@ -215,20 +242,24 @@ KERNEL(ROW_THREADS) gradient_kernel(struct dealt d, struct kernel_norm_args a, s
         level[i] = c < a.channels ? k.factor[i] * a.dbeta[c] * share : 0.0f;
         slope[i] = c < a.channels ? k.factor[i] * a.invstd[c] * a.dgamma[c] * share : 0.0f;
     }
-    const T *x = static_cast<const T *>(a.x);
-    T *dx = static_cast<T *>(a.dx);
-    for (int i = 0; i < d.each && row < d.rows; i++, row += d.down) {
-        float v[V], g[V];
-        load(x + row * a.pitch + channel, v);
-        incoming<T, V, POOLED>(a, w, row, channel, g);
+    const T *x = static_cast<const T *>(a.x) + channel;
+    T *dx = static_cast<T *>(a.dx) + channel;
+    in_batches<POOLED ? 1 : GRADIENT_BATCH, 2, V>(
+        row, left, d.down,
+        [&](int64_t at, float(&v)[2][V]) {
+            load(x + at * a.pitch, v[0]);
+            incoming<T, V, POOLED>(a, w, at, channel, v[1]);
+        },
+        [&](int64_t at, const float(&v)[2][V]) {
+            float out[V];
 #pragma unroll
-        for (int j = 0; j < V; j++) {
-            float centred = v[j] - k.mean[j];
-            float through = g[j] * act_slope(a.act, centred * k.factor[j] + k.beta[j]);
-            v[j] = k.factor[j] * through - centred * slope[j] - level[j];
-        }
-        store(dx + row * a.pitch + channel, v);
-    }
+            for (int i = 0; i < V; i++) {
+                float centred = v[0][i] - k.mean[i];
+                float through = v[1][i] * act_slope(ACT == ANY ? a.act : ACT, centred * k.factor[i] + k.beta[i]);
+                out[i] = k.factor[i] * through - centred * slope[i] - level[i];
+            }
+            store(dx + at * a.pitch, out);
+        });
 }
 
 /* ---- launchers ---- */
@@ -246,7 +277,7 @@ static int pooled_size(int size, const struct kernel_norm_args *a)
 static struct window_sizes windows_of(const struct kernel_norm_args *a)
 {
     if (a->pool.kernel == 0) return {};
-    return {a->pool.kind == POOL_MAX,   a->pool.kernel,          a->pool.stride,
+    return {a->pool.kind == POOL_MAX,  a->pool.kernel,           a->pool.stride,
             pooled_size(a->height, a), pooled_size(a->width, a), a->pitch};
 }
 
@@ -258,17 +289,28 @@ static bool sizes_fit(const struct kernel_norm_args *a)
            a->width >= a->pool.kernel && rows_of(a) <= INT32_MAX;
 }
 
-template <typename T, int V, bool EVAL> static int apply(const struct kernel_norm_args *a, kernel_stream stream)
+/* One element at a time is rare: there are no kernels of its own for none and relu then. */
+static constexpr int act_of_kernel(int act, int vector)
+{
+    return vector > 1 ? act : (int)ANY;
+}
+
+/* run<T, V, FLAG, activation>(a, ...) */
+#define BY_ACT(run, T, V, FLAG, a, ...)                                                                                \
+    ((a)->act == ACT_NONE   ? run<T, V, FLAG, act_of_kernel(ACT_NONE, V)>(a, __VA_ARGS__)                              \
+     : (a)->act == ACT_RELU ? run<T, V, FLAG, act_of_kernel(ACT_RELU, V)>(a, __VA_ARGS__)                              \
+                            : run<T, V, FLAG, ANY>(a, __VA_ARGS__))
+
+template <typename T, int V, bool EVAL, int ACT>
+static int apply(const struct kernel_norm_args *a, int splits, kernel_stream stream)
 {
     if (a->pool.kernel == 0) {
-        struct dealt d = deal(rows_of(a), a->pitch, V);
-        return launch(apply_kernel<T, V, EVAL>, d.tiles * blocks_for(d.rows, d.down * d.each), ROW_THREADS, 0, stream, d,
-                      *a);
+        struct dealt d = deal(rows_of(a), a->pitch, V, splits);
+        return launch(apply_kernel<T, V, EVAL, ACT>, blocks_of(d), ROW_THREADS, 0, stream, d, *a);
     }
     int height = pooled_size(a->height, a), width = pooled_size(a->width, a);
-    struct dealt d = deal(a->batch * height * width, a->pitch, V);
-    return launch(apply_pool_kernel<T, V, EVAL>, d.tiles * blocks_for(d.rows, d.down * d.each), ROW_THREADS, 0, stream, d,
-                  *a, height, width);
+    struct dealt d = deal(a->batch * height * width, a->pitch, V, splits);
+    return launch(apply_pool_kernel<T, V, EVAL, ACT>, blocks_of(d), ROW_THREADS, 0, stream, d, *a, height, width);
 }
 
 template <typename T, int V> static int run(const struct kernel_norm_args *a, kernel_stream stream)
@@ -276,29 +318,30 @@ template <typename T, int V> static int run(const struct kernel_norm_args *a, ke
     struct columns c = columns_of(rows_of(a), a->pitch, V);
     if (c.tiles > KERNEL_TICKETS) return KERNEL_REFUSED;
     int status = launch(statistics_kernel<T, V>, c.tiles * c.splits, COLUMN_THREADS, 0, stream, c, *a);
-    return status != KERNEL_OK ? status : apply<T, V, false>(a, stream);
+    return status != KERNEL_OK ? status : BY_ACT(apply, T, V, false, a, c.splits, stream);
 }
 
 template <typename T, int V> static int run_eval(const struct kernel_norm_args *a, kernel_stream stream)
 {
-    return apply<T, V, true>(a, stream);
+    return BY_ACT(apply, T, V, true, a, 1, stream);
 }
 
-template <typename T, int V, bool POOLED> static int back(const struct kernel_norm_args *a, kernel_stream stream)
+template <typename T, int V, bool POOLED, int ACT>
+static int back(const struct kernel_norm_args *a, kernel_stream stream)
 {
     struct columns c = columns_of(rows_of(a), a->pitch, V);
-    struct dealt d = deal(rows_of(a), a->pitch, V);
+    struct dealt d = deal(rows_of(a), a->pitch, V, c.splits);
     struct window_sizes w = windows_of(a);
     if (c.tiles > KERNEL_TICKETS) return KERNEL_REFUSED;
-    int status = launch(gradient_sums_kernel<T, V, POOLED>, c.tiles * c.splits, COLUMN_THREADS, 0, stream, c, *a, w);
+    int status =
+        launch(gradient_sums_kernel<T, V, POOLED, ACT>, c.tiles * c.splits, COLUMN_THREADS, 0, stream, c, *a, w);
     if (status != KERNEL_OK) return status;
-    return launch(gradient_kernel<T, V, POOLED>, d.tiles * blocks_for(d.rows, d.down * d.each), ROW_THREADS, 0, stream, d,
-                  *a, w);
+    return launch(gradient_kernel<T, V, POOLED, ACT>, blocks_of(d), ROW_THREADS, 0, stream, d, *a, w);
 }
 
 template <typename T, int V> static int run_back(const struct kernel_norm_args *a, kernel_stream stream)
 {
-    return a->pool.kernel ? back<T, V, true>(a, stream) : back<T, V, false>(a, stream);
+    return a->pool.kernel ? BY_ACT(back, T, V, true, a, stream) : BY_ACT(back, T, V, false, a, stream);
 }
 
 size_t kernel_norm_workspace(const struct kernel_norm_args *a)

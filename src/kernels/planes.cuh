@@ -5,9 +5,9 @@
 #ifndef HFF_KERNELS_PLANES_CUH
 #define HFF_KERNELS_PLANES_CUH
 
-#include "device.cuh"
+#include "columns.cuh" /* in_batches */
 
-enum { PLANE_THREADS = 512 };
+enum { PLANE_THREADS = 512, PLANE_BATCH = 4 };
 
 /* This thread's part of the block. */
 struct plane_place {
@@ -47,12 +47,10 @@ DEVICE double *plane_sums(const T *x, int64_t area, int pitch, double *shared, A
         if (works) {
             float origin[V];
             load(x + channel, origin);
-#pragma unroll 4
-            for (int64_t i = p.ty; i < area; i += p.down) {
-                float v[V];
-                load(x + i * pitch + channel, v);
-                add(v, origin, sum);
-            }
+            in_batches<PLANE_BATCH, 1, V>(
+                p.ty, (int)area - p.ty, p.down,
+                [&](int64_t i, float(&v)[1][V]) { load(x + i * pitch + channel, v[0]); },
+                [&](int64_t, const float(&v)[1][V]) { add(v[0], origin, sum); });
         }
 #pragma unroll
         for (int i = 0; i < N * V; i++) threads[i * PLANE_THREADS + (int)threadIdx.x] = sum[i / V][i % V];

@@ -10,12 +10,13 @@ struct Case {
 };
 
 static const Case cases[] = {
-    {4, 16, 5, 3, 16, ACT_RELU, 0, 0, POOL_MAX, 0},       {3, 5, 4, 4, 8, ACT_NONE, 0, 0, POOL_MAX, 0},
-    {7, 3, 1, 1, 3, ACT_LEAKY_RELU, 0, 0, POOL_MAX, 0},   {1, 9, 1, 1, 16, ACT_RELU, 0, 0, POOL_MAX, 0},
-    {9, 100, 11, 7, 104, ACT_RELU, 0, 0, POOL_MAX, 0},    {2, 130, 3, 5, 130, ACT_RELU, 0, 0, POOL_MAX, 0},
-    {33, 24, 9, 9, 24, ACT_RELU, 0, 0, POOL_MAX, 1000},   {3, 8, 6, 7, 8, ACT_RELU, 2, 2, POOL_MAX, 0},
-    {2, 12, 7, 7, 16, ACT_LEAKY_RELU, 3, 2, POOL_MAX, 0}, {2, 5, 5, 6, 5, ACT_RELU, 2, 2, POOL_AVERAGE, 0},
-    {2, 8, 6, 6, 8, ACT_NONE, 3, 1, POOL_AVERAGE, 0},
+    {4, 16, 5, 3, 16, ACT_RELU, 0, 0, POOL_MAX, 0},        {3, 5, 4, 4, 8, ACT_NONE, 0, 0, POOL_MAX, 0},
+    {7, 3, 1, 1, 3, ACT_LEAKY_RELU, 0, 0, POOL_MAX, 0},    {1, 9, 1, 1, 16, ACT_RELU, 0, 0, POOL_MAX, 0},
+    {9, 100, 11, 7, 104, ACT_RELU, 0, 0, POOL_MAX, 0},     {2, 130, 3, 5, 130, ACT_RELU, 0, 0, POOL_MAX, 0},
+    {33, 24, 9, 9, 24, ACT_RELU, 0, 0, POOL_MAX, 1000},    {3, 8, 6, 7, 8, ACT_RELU, 2, 2, POOL_MAX, 0},
+    {2, 12, 7, 7, 16, ACT_LEAKY_RELU, 3, 2, POOL_MAX, 0},  {2, 5, 5, 6, 5, ACT_RELU, 2, 2, POOL_AVERAGE, 0},
+    {2, 8, 6, 6, 8, ACT_NONE, 3, 1, POOL_AVERAGE, 0},      {6, 40, 13, 13, 40, ACT_NONE, 0, 0, POOL_MAX, 0},
+    {5, 24, 17, 9, 24, ACT_LEAKY_RELU, 0, 0, POOL_MAX, 0}, {16, 33, 32, 32, 33, ACT_RELU, 0, 0, POOL_MAX, 0},
 };
 
 static struct op_desc norm_desc(enum op_kind kind, const Case &c)
@@ -118,8 +119,8 @@ struct Setup {
         desc.arg[0] = image();
         for (double &v : mean) v = (float)v;
         for (double &v : invstd) v = (float)v;
-        reference(desc, {x.data(), gamma.data(), beta.data(), mean.data(), invstd.data(), g.data(), dx.data(), dgamma.data(),
-                         dbeta.data()});
+        reference(desc, {x.data(), gamma.data(), beta.data(), mean.data(), invstd.data(), g.data(), dx.data(),
+                         dgamma.data(), dbeta.data()});
     }
     struct kernel_norm_args args() const
     {
@@ -236,14 +237,12 @@ static std::vector<unsigned char> check_backward(const Case &c, enum dtype dtype
 static void forward(void **)
 {
     for (const Case &c : cases)
-        for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16})
-            in_any_order([&] { return check_forward(c, dtype, false); });
+        for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16}) in_any_order([&] { return check_forward(c, dtype, false); });
 }
 
 static void forward_alone(void **)
 {
-    for (const Case &c : cases)
-        in_any_order([&] { return check_forward(c, DTYPE_F32, false, false); });
+    for (const Case &c : cases) in_any_order([&] { return check_forward(c, DTYPE_F32, false, false); });
 }
 
 static void eval(void **)
@@ -276,7 +275,7 @@ static void refuses(void **)
 
 int main()
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(forward_alone), cmocka_unit_test(eval),
-                                       cmocka_unit_test(backward), cmocka_unit_test(refuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(forward_alone),
+                                       cmocka_unit_test(eval), cmocka_unit_test(backward), cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -398,17 +398,18 @@ DEVICE best block_best(best mine, best *scratch)
 
 /* ---- blocks together ---- */
 
-/* 1 in every thread of the last of `count` blocks to come here, which then sees what the others wrote; the ticket is 0
- * again. The order in which blocks come decides who is last, never what is computed. */
+/* 1 in every thread of the last of `count` blocks to come here, which then sees what the others wrote (by load_fresh); the
+ * ticket is 0 again. The order in which blocks come decides who is last, never what is computed.
+ * Thread 0 alone fences. The barrier orders every thread's writes before its fence, and fences are cumulative: what happened
+ * before the fence, in whichever thread, is visible to whoever sees the ticket that it drew and has fenced. The last block's
+ * thread 0 has seen all tickets and fences, and the second barrier puts that before its block's reads. */
 DEVICE int last_block(unsigned *ticket, unsigned count)
 {
     SHARED(unsigned, seen, 1);
-#ifdef __CUDACC__
-    __threadfence();
-#endif
     BLOCK_SYNC();
     if (threadIdx.x == 0) {
 #ifdef __CUDACC__
+        __threadfence();
         seen[0] = atomicInc(ticket, count - 1);
         __threadfence();
 #else
@@ -417,11 +418,7 @@ DEVICE int last_block(unsigned *ticket, unsigned count)
 #endif
     }
     BLOCK_SYNC();
-    int last = seen[0] == count - 1;
-#ifdef __CUDACC__
-    if (last) __threadfence();
-#endif
-    return last;
+    return seen[0] == count - 1;
 }
 
 /* Integers only: their sums have no order. */

@@ -197,7 +197,7 @@ KERNEL(COLUMN_THREADS)
 gradient_sums_kernel(struct columns c, struct kernel_norm_args a, struct window_sizes w)
 {
     /* Rows at once: what 128 registers hold beside sums and constants. Windows are walked through row by row. */
-    enum { BATCH = POOLED ? 1 : (int)ACT == ACT_NONE ? 4 : 2 };
+    enum { BATCH = POOLED ? 1 : ACT == ACT_NONE ? 4 : 2 };
     const T *x = static_cast<const T *>(a.x);
     int vector = (int)blockIdx.x % c.tiles * c.across + (int)threadIdx.x % c.across;
     channel_constants<V> k = {};

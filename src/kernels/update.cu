@@ -5,7 +5,8 @@
  * Bytes per parameter: adamw reads p, g, m, v and writes p, m, v: 28; sgd with momentum 20, without 12; a bf16 copy 2
  * more, an f32 copy 4. A stage of 1 M parameters with bf16 copies: 30 MB, 6.3 us at 4.8 TB/s.
  * Geometry: 256 threads, 8 elements each as two times 16 bytes (one by one where a tensor does not lie on 16 bytes or
- * its gradient is packed). Rows of the tensors' table go to the kernel by value, at most 48 of them a launch.
+ * its gradient is packed). All are read first: the latch, and the division and the root in f64 that the rates take, come
+ * while the memory answers. Rows of the tensors' table go to the kernel by value, at most 48 of them a launch.
  * retract: a block of 128 threads per row, which it reads twice (the second time from L1) and writes once. */
 #include "device.cuh"
 
@@ -71,64 +72,102 @@ DEVICE void step(const struct update_rule &rule, const struct update_numbers &n,
     }
 }
 
-template <int KIND, int V>
-DEVICE void update_elements(const struct kernel_param &t, const struct update_rule &rule, const struct update_numbers &n,
-                            int64_t at)
+/* V elements of a tensor, their gradient and moments. */
+template <int V> struct update_values {
+    float p[V], g[V], m[V], v[V];
+};
+
+template <int KIND, int V> DEVICE void update_read(const struct kernel_param &t, int64_t at, update_values<V> &e)
 {
-    float p[V], g[V] = {}, m[V] = {}, v[V] = {};
-    load(t.p + at, p);
+    load(t.p + at, e.p);
     if constexpr (KIND != UPDATE_COPY) {
         if (V == 1 && t.g_packed)
-            g[0] = t.g[packed_place(t, at)];
+            e.g[0] = t.g[packed_place(t, at)];
         else
-            load(t.g + at, g);
-        if (t.m) load(t.m + at, m);
-        if (KIND == UPDATE_ADAMW) load(t.v + at, v);
+            load(t.g + at, e.g);
+        if (t.m) load(t.m + at, e.m);
+        if (KIND == UPDATE_ADAMW) load(t.v + at, e.v);
+    }
+}
+
+template <int KIND, int V>
+DEVICE void update_write(const struct kernel_param &t, const struct update_rule &rule, const struct update_numbers &n,
+                         int64_t at, update_values<V> &e)
+{
+    if constexpr (KIND != UPDATE_COPY) {
 #pragma unroll
-        for (int i = 0; i < V; i++) step<KIND>(rule, n, g[i], p[i], m[i], v[i], t.m != nullptr);
-        store(t.p + at, p);
-        if (t.m) store(t.m + at, m);
-        if (KIND == UPDATE_ADAMW) store(t.v + at, v);
+        for (int i = 0; i < V; i++) step<KIND>(rule, n, e.g[i], e.p[i], e.m[i], e.v[i], t.m != nullptr);
+        store(t.p + at, e.p);
+        if (t.m) store(t.m + at, e.m);
+        if (KIND == UPDATE_ADAMW) store(t.v + at, e.v);
     }
     if constexpr (V == 4) {
         if (t.copy && t.area == 0 && t.copy_dtype == DTYPE_BF16) {
             uint32_t *copy = reinterpret_cast<uint32_t *>(static_cast<half_word *>(t.copy) + at);
-            copy[0] = narrow_two(p[0], p[1]);
-            copy[1] = narrow_two(p[2], p[3]);
+            copy[0] = narrow_two(e.p[0], e.p[1]);
+            copy[1] = narrow_two(e.p[2], e.p[3]);
             return;
         }
     }
 #pragma unroll
-    for (int i = 0; i < V; i++) copy_write(t, at + i, p[i]);
+    for (int i = 0; i < V; i++) copy_write(t, at + i, e.p[i]);
 }
 
-template <int KIND> KERNEL(THREADS) update_kernel(const __grid_constant__ struct update_table table, struct update_rule rule)
+/* What the rates are made of, as it lies on the device. */
+struct update_scalars {
+    double latch, factor, rate, bias1, bias2;
+};
+
+template <int KIND> DEVICE update_scalars scalars_read(const struct update_rule &rule)
+{
+    if constexpr (KIND == UPDATE_COPY)
+        return {};
+    else
+        return {rule.norm[NORM_LATCH], rule.norm[NORM_FACTOR], rule.hyper[HYPER_LR],
+                KIND == UPDATE_ADAMW ? rule.hyper[HYPER_BIAS1] : 1, KIND == UPDATE_ADAMW ? rule.hyper[HYPER_BIAS2] : 1};
+}
+
+template <int KIND> DEVICE update_numbers numbers_of(const struct kernel_param &t, const update_scalars &s)
+{
+    if constexpr (KIND == UPDATE_COPY)
+        return {};
+    else
+        return {(float)s.factor, (float)(s.rate * t.lr_factor), t.decay,
+                KIND == UPDATE_ADAMW ? (float)(1 / s.bias1) : 0.0f,
+                KIND == UPDATE_ADAMW ? (float)(1 / sqrt(s.bias2)) : 0.0f};
+}
+
+/* This thread's elements of t[first .. end), at most CHUNK, V at a time; end - first is a multiple of V. */
+template <int KIND, int V>
+DEVICE void update_chunk(const struct kernel_param &t, const struct update_rule &rule, int64_t first, int64_t end)
+{
+    update_values<V> e[PER_THREAD / V];
+    update_scalars scalars = scalars_read<KIND>(rule);
+    first += threadIdx.x * V;
+#pragma unroll
+    for (int j = 0; j < PER_THREAD / V; j++) {
+        e[j] = {};
+        if (first + j * THREADS * V < end) update_read<KIND>(t, first + j * THREADS * V, e[j]);
+    }
+    if (scalars.latch != 0) return;
+    update_numbers n = numbers_of<KIND>(t, scalars);
+#pragma unroll
+    for (int j = 0; j < PER_THREAD / V; j++)
+        if (first + j * THREADS * V < end) update_write<KIND>(t, rule, n, first + j * THREADS * V, e[j]);
+}
+
+template <int KIND>
+KERNEL(THREADS)
+update_kernel(const __grid_constant__ struct update_table table, struct update_rule rule)
 {
     int i = 0;
     while ((int)blockIdx.x >= table.first_block[i + 1]) i++;
     const struct kernel_param &t = table.param[i];
-    struct update_numbers n = {};
-    if (KIND != UPDATE_COPY) {
-        if (rule.norm[NORM_LATCH] != 0) return;
-        n.factor = (float)rule.norm[NORM_FACTOR];
-        n.rate = (float)(rule.hyper[HYPER_LR] * t.lr_factor);
-        n.decay = t.decay;
-        n.bias1 = KIND == UPDATE_ADAMW ? (float)(1 / rule.hyper[HYPER_BIAS1]) : 0.0f;
-        n.root_bias2 = KIND == UPDATE_ADAMW ? (float)(1 / sqrt(rule.hyper[HYPER_BIAS2])) : 0.0f;
-    }
     int64_t first = (int64_t)((int)blockIdx.x - table.first_block[i]) * CHUNK;
     int64_t end = first + CHUNK < t.count ? first + CHUNK : t.count;
-    if (table.wide[i]) {
-        int64_t whole = first + (end - first) / 4 * 4;
-#pragma unroll
-        for (int j = 0; j < PER_THREAD / 4; j++) {
-            int64_t at = first + ((int64_t)j * THREADS + threadIdx.x) * 4;
-            if (at < whole) update_elements<KIND, 4>(t, rule, n, at);
-        }
-        if (whole + threadIdx.x < end) update_elements<KIND, 1>(t, rule, n, whole + threadIdx.x);
-    } else {
-        for (int64_t at = first + threadIdx.x; at < end; at += THREADS) update_elements<KIND, 1>(t, rule, n, at);
-    }
+    int64_t whole = table.wide[i] ? first + (end - first) / 4 * 4 : first;
+    if (first < whole) update_chunk<KIND, 4>(t, rule, first, whole);
+    if (whole < end) update_chunk<KIND, 1>(t, rule, whole, end);
 }
 
 static bool is_wide(const struct kernel_param *p)
@@ -139,8 +178,8 @@ static bool is_wide(const struct kernel_param *p)
 
 template <int KIND> static int run(const struct kernel_update_args *a, kernel_stream stream)
 {
-    struct update_rule rule = {a->hyper, a->norm, (float)a->beta1, (float)a->beta2, (float)a->eps, (float)a->momentum,
-                               a->nesterov};
+    struct update_rule rule = {a->hyper,           a->norm,    (float)a->beta1, (float)a->beta2, (float)a->eps,
+                               (float)a->momentum, a->nesterov};
     for (int done = 0; done < a->params;) {
         struct update_table table = {};
         while (table.params < PARAMS_MOST && done < a->params) {

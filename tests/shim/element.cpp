@@ -31,7 +31,8 @@ static void activations(void **)
 {
     for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16})
         for (int act = 0; act < ACT_COUNT; act++)
-            for (int count : {1, 7, 8, 1024, 2059}) in_any_order([&] { return check_act(dtype, (enum act)act, count); });
+            for (int count : {1, 7, 8, 1024, 2059})
+                in_any_order([&] { return check_act(dtype, (enum act)act, count); });
 }
 
 static std::vector<unsigned char> check_bias(enum dtype dtype, int rows, int channels, int pitch)
@@ -74,7 +75,8 @@ static void biases(void **)
 {
     static const int sizes[][3] = {{5, 8, 8}, {1, 3, 3}, {300, 70, 72}, {1000, 10, 16}, {40, 33, 33}};
     for (const int(&s)[3] : sizes)
-        for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16}) in_any_order([&] { return check_bias(dtype, s[0], s[1], s[2]); });
+        for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16})
+            in_any_order([&] { return check_bias(dtype, s[0], s[1], s[2]); });
 }
 
 static std::vector<unsigned char> check_unit(enum dtype dtype, int channels, int pitch, int side, double factor)
@@ -87,8 +89,8 @@ static std::vector<unsigned char> check_unit(enum dtype dtype, int channels, int
     desc.arg[0] = x.tensor();
     reference(desc, {values.data(), out.data()});
     x.put(values);
-    struct kernel_unit_args a = {dtype, 5, (int64_t)side * side * pitch, (int64_t)each, x.memory.data(), y.memory.data(),
-                                 nullptr, nullptr};
+    struct kernel_unit_args a = {
+        dtype, 5, (int64_t)side * side * pitch, (int64_t)each, x.memory.data(), y.memory.data(), nullptr, nullptr};
     run_ok(kernel_unit(&a, nullptr));
     expect_activation("y", y, out, 0, 1e-6);
     a.y = x.memory.data();
@@ -110,7 +112,8 @@ static void units(void **)
 }
 
 /* src and dst each planes (pitch 0) or channels last. */
-static void check_reorder(enum dtype from, enum dtype to, int batch, int channels, int area, int src_pitch, int dst_pitch)
+static void check_reorder(enum dtype from, enum dtype to, int batch, int channels, int area, int src_pitch,
+                          int dst_pitch)
 {
     auto stored = [&](int pitch) { return pitch ? pitch : channels; };
     auto place = [&](int pitch, int b, int c, int i) {
@@ -120,7 +123,8 @@ static void check_reorder(enum dtype from, enum dtype to, int batch, int channel
     Activation src(from, batch, stored(src_pitch) * area, 1, 1, stored(src_pitch) * area);
     Activation dst(to, batch, stored(dst_pitch) * area, 1, 1, stored(dst_pitch) * area);
     src.put(random_values(src.logical(), 3, from));
-    struct kernel_reorder_args a = {src.memory.data(), dst.memory.data(), from, to, batch, channels, area, src_pitch, dst_pitch};
+    struct kernel_reorder_args a = {src.memory.data(), dst.memory.data(), from, to, batch, channels, area,
+                                    src_pitch,         dst_pitch};
     run_ok(kernel_reorder(&a, nullptr));
     dst.memory.check();
     for (int b = 0; b < batch; b++)
@@ -133,7 +137,8 @@ static void check_reorder(enum dtype from, enum dtype to, int batch, int channel
 
 static void reorders(void **)
 {
-    static const int sizes[][3] = {{2, 3, 35}, {2, 40, 49}, {3, 33, 16}, {5, 9, 1}, {2, 64, 4}, {1, 16, 100}};
+    static const int sizes[][3] = {{2, 3, 35},  {2, 40, 49}, {3, 33, 16}, {5, 9, 1},   {2, 64, 4}, {1, 16, 100},
+                                   {4, 300, 9}, {2, 256, 9}, {3, 520, 4}, {3, 31, 15}, {2, 17, 2}, {1, 1, 2051}};
     for (const int(&s)[3] : sizes)
         for (enum dtype from : {DTYPE_F32, DTYPE_BF16})
             for (enum dtype to : {DTYPE_F32, DTYPE_BF16})
@@ -141,9 +146,24 @@ static void reorders(void **)
                     for (int dst : {0, s[1], (s[1] + 7) / 8 * 8}) check_reorder(from, to, s[0], s[1], s[2], src, dst);
 }
 
+/* The same order, where nothing lies on 16 bytes. */
+static void copies_anywhere(void **)
+{
+    for (int64_t count : {1, 8, 999}) {
+        Buffer<float> src(floats(random_values((size_t)count + 1, 5)));
+        Buffer<uint16_t> dst((size_t)count + 1);
+        dst[0] = 7;
+        struct kernel_reorder_args a = {src.data() + 1, dst.data() + 1, DTYPE_F32, DTYPE_BF16, 1, 1, count, 0, 0};
+        run_ok(kernel_reorder(&a, nullptr));
+        dst.check();
+        assert_int_equal(dst[0], 7);
+        for (size_t i = 1; i <= (size_t)count; i++) assert_int_equal(dst[i], bf16_near(src[i]));
+    }
+}
+
 int main()
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(activations), cmocka_unit_test(biases), cmocka_unit_test(units),
-                                       cmocka_unit_test(reorders)};
+                                       cmocka_unit_test(reorders), cmocka_unit_test(copies_anywhere)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

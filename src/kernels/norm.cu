@@ -175,15 +175,22 @@ apply_pool_kernel(struct dealt d, struct kernel_norm_args a, int out_height, int
 
 /* ---- backward ---- */
 
+/* Not pooled; by windows that do not lie over one another; by windows that do, for which there are kernels with ANY alone. */
+enum pooling { POOLED_NOT, POOLED_APART, POOLED_OVER };
+
 /* g before the activation: dy, or what the pool gives back, at one row of x. */
-template <typename T, int V, bool POOLED>
+template <typename T, int V, int POOLED>
 DEVICE void incoming(const struct kernel_norm_args &a, const struct window_sizes &w, int64_t row, int channel,
                      float (&g)[V])
 {
     const T *dy = static_cast<const T *>(a.dy);
-    if constexpr (POOLED) {
+    if constexpr (POOLED != POOLED_NOT) {
         int at = (int)row;
-        window_back<T, V>(w, dy, a.index, at / a.width / a.height, at / a.width % a.height, at % a.width, channel, g);
+        int b = at / a.width / a.height, line = at / a.width % a.height, column = at % a.width;
+        if constexpr (POOLED == POOLED_APART)
+            window_back_one<T, V>(w, dy, a.index, b, line, column, channel, g);
+        else
+            window_back<T, V>(w, dy, a.index, b, line, column, channel, g);
 #pragma unroll
         for (int i = 0; i < V; i++) g[i] = rounded<T>(g[i]);
     } else {
@@ -192,12 +199,12 @@ DEVICE void incoming(const struct kernel_norm_args &a, const struct window_sizes
 }
 
 /* sum g and sum g (x - mean); invstd comes in at the end. */
-template <typename T, int V, bool POOLED, int ACT>
+template <typename T, int V, int POOLED, int ACT>
 KERNEL(COLUMN_THREADS)
 gradient_sums_kernel(struct columns c, struct kernel_norm_args a, struct window_sizes w)
 {
     /* Rows at once: what 128 registers hold beside sums and constants. Windows are walked through row by row. */
-    enum { BATCH = POOLED ? 1 : ACT == ACT_NONE ? 4 : 2 };
+    enum { BATCH = POOLED != POOLED_NOT ? 1 : ACT == ACT_NONE ? 4 : 2 };
     const T *x = static_cast<const T *>(a.x);
     int vector = (int)blockIdx.x % c.tiles * c.across + (int)threadIdx.x % c.across;
     channel_constants<V> k = {};
@@ -205,8 +212,9 @@ gradient_sums_kernel(struct columns c, struct kernel_norm_args a, struct window_
     columns_sum<V, 2, 2, BATCH>(
         c, a.pitch, static_cast<double *>(a.workspace), a.tickets,
         [&](int64_t row, int channel, float(&v)[2][V]) {
+            if (POOLED != POOLED_OVER) load(x + row * a.pitch + channel, v[0]);
             incoming<T, V, POOLED>(a, w, row, channel, v[1]);
-            load(x + row * a.pitch + channel, v[0]);
+            if (POOLED == POOLED_OVER) load(x + row * a.pitch + channel, v[0]); /* windows take many registers */
         },
         [&](const float(&v)[2][V], float(&sum)[2][V]) {
 #pragma unroll
@@ -226,8 +234,8 @@ gradient_sums_kernel(struct columns c, struct kernel_norm_args a, struct window_
 
 /* dx = factor g - (x - mean) slope - level, with level = factor dbeta / n and slope = factor invstd dgamma / n. dx may be
  * dy: a thread reads its own elements before it writes them. */
-template <typename T, int V, bool POOLED, int ACT>
-ROW_KERNEL(POOLED || ACT == ANY ? 2 : 3)
+template <typename T, int V, int POOLED, int ACT>
+ROW_KERNEL(POOLED != POOLED_NOT || ACT == ANY ? 2 : 3)
 gradient_kernel(struct dealt d, struct kernel_norm_args a, struct window_sizes w)
 {
     int64_t row;
@@ -244,7 +252,7 @@ gradient_kernel(struct dealt d, struct kernel_norm_args a, struct window_sizes w
     }
     const T *x = static_cast<const T *>(a.x) + channel;
     T *dx = static_cast<T *>(a.dx) + channel;
-    in_batches<POOLED ? 1 : GRADIENT_BATCH, 2, V>(
+    in_batches<POOLED == POOLED_OVER ? 1 : GRADIENT_BATCH, 2, V>(
         row, left, d.down,
         [&](int64_t at, float(&v)[2][V]) {
             load(x + at * a.pitch, v[0]);
@@ -326,7 +334,7 @@ template <typename T, int V> static int run_eval(const struct kernel_norm_args *
     return BY_ACT(apply, T, V, true, a, 1, stream);
 }
 
-template <typename T, int V, bool POOLED, int ACT>
+template <typename T, int V, int POOLED, int ACT>
 static int back(const struct kernel_norm_args *a, kernel_stream stream)
 {
     struct columns c = columns_of(rows_of(a), a->pitch, V);
@@ -341,7 +349,9 @@ static int back(const struct kernel_norm_args *a, kernel_stream stream)
 
 template <typename T, int V> static int run_back(const struct kernel_norm_args *a, kernel_stream stream)
 {
-    return a->pool.kernel ? BY_ACT(back, T, V, true, a, stream) : BY_ACT(back, T, V, false, a, stream);
+    if (a->pool.kernel == 0) return BY_ACT(back, T, V, POOLED_NOT, a, stream);
+    if (a->pool.kernel <= a->pool.stride) return BY_ACT(back, T, V, POOLED_APART, a, stream);
+    return back<T, V, POOLED_OVER, ANY>(a, stream);
 }
 
 size_t kernel_norm_workspace(const struct kernel_norm_args *a)

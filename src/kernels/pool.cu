@@ -23,9 +23,8 @@ template <typename T, int V> KERNEL(THREADS) pool_kernel(struct kernel_pool_args
                  ((b * a.height + row * a.stride) * a.width + column * a.stride) * (int64_t)a.pitch + channel;
     float y[V];
     uint8_t place[V];
-    window_pool<V>(a.kind == POOL_MAX, a.kernel, y, place, [&](int r, int c, float(&v)[V]) {
-        load(x + ((int64_t)r * a.width + c) * a.pitch, v);
-    });
+    window_pool<V>(a.kind == POOL_MAX, a.kernel, y, place,
+                   [&](int r, int c, float(&v)[V]) { load(x + ((int64_t)r * a.width + c) * a.pitch, v); });
     int64_t to = (int64_t)position * a.pitch + channel;
     store(static_cast<T *>(a.y) + to, y);
     if (a.index) store_bytes(a.index + to, place);
@@ -39,7 +38,10 @@ template <typename T, int V> KERNEL(THREADS) pool_back_kernel(struct kernel_pool
     int column = position % a.width, row = position / a.width % a.height, b = position / a.width / a.height;
     struct window_sizes sizes = {a.kind == POOL_MAX, a.kernel, a.stride, a.out_height, a.out_width, a.pitch};
     float dx[V];
-    window_back<T, V>(sizes, static_cast<const T *>(a.dy), a.index, b, row, column, channel, dx);
+    if (a.kernel <= a.stride)
+        window_back_one<T, V>(sizes, static_cast<const T *>(a.dy), a.index, b, row, column, channel, dx);
+    else
+        window_back<T, V>(sizes, static_cast<const T *>(a.dy), a.index, b, row, column, channel, dx);
     store(static_cast<T *>(a.dx) + (int64_t)position * a.pitch + channel, dx);
 }
 

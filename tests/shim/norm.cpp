@@ -16,7 +16,9 @@ static const Case cases[] = {
     {33, 24, 9, 9, 24, ACT_RELU, 0, 0, POOL_MAX, 1000},    {3, 8, 6, 7, 8, ACT_RELU, 2, 2, POOL_MAX, 0},
     {2, 12, 7, 7, 16, ACT_LEAKY_RELU, 3, 2, POOL_MAX, 0},  {2, 5, 5, 6, 5, ACT_RELU, 2, 2, POOL_AVERAGE, 0},
     {2, 8, 6, 6, 8, ACT_NONE, 3, 1, POOL_AVERAGE, 0},      {6, 40, 13, 13, 40, ACT_NONE, 0, 0, POOL_MAX, 0},
-    {5, 24, 17, 9, 24, ACT_LEAKY_RELU, 0, 0, POOL_MAX, 0}, {16, 33, 32, 32, 33, ACT_RELU, 0, 0, POOL_MAX, 0},
+    {5, 24, 17, 9, 24, ACT_LEAKY_RELU, 0, 0, POOL_MAX, 0}, {3, 16, 8, 9, 16, ACT_RELU, 2, 3, POOL_MAX, 0},
+    {3, 8, 7, 6, 8, ACT_NONE, 2, 2, POOL_AVERAGE, 0},      {2, 16, 7, 7, 16, ACT_RELU, 3, 4, POOL_AVERAGE, 0},
+    {16, 33, 32, 32, 33, ACT_RELU, 0, 0, POOL_MAX, 0},
 };
 
 static struct op_desc norm_desc(enum op_kind kind, const Case &c)

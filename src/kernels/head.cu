@@ -20,14 +20,16 @@
 template <int MATH> using cos_shape = tile_shape<MATH, 32, 64, 4, false, false>;
 
 template <int MATH, typename P>
-KERNEL(TILE_THREADS) cos_kernel(struct matrix<float> e, struct matrix<P> p, float *cos, int64_t pitch)
+KERNEL(TILE_THREADS)
+cos_kernel(struct matrix<float> e, struct matrix<P> p, float *cos, int64_t pitch)
 {
     typedef cos_shape<MATH> shape;
     DYNAMIC_SHARED(unsigned char, shared);
     int64_t across = (p.rows + shape::BN - 1) / shape::BN;
     int64_t m = blockIdx.x / across * shape::BM, n = blockIdx.x % across * shape::BN;
-    block_product<shape>(shared, e, m, p, n, e.columns, [&](int row, int column, float value) {
-        if (m + row < e.rows && n + column < p.rows) cos[(m + row) * pitch + n + column] = value;
+    auto no_read = [](int, int) { return nothing(); };
+    block_product<shape>(shared, e, m, p, n, e.columns, no_read, [&](int row, int column, float value, nothing) {
+        if ((m + row < e.rows) & (n + column < p.rows)) cos[(m + row) * pitch + n + column] = value;
     });
 }
 
@@ -57,7 +59,8 @@ template <int BM> DEVICE void dots_total(const struct gradient_args &a, int64_t 
     float sum = 0;
     if (m + r < a.rows) {
 #pragma unroll 8
-        for (int part = group; part < a.space.parts; part += GROUPS_OF) sum += a.space.q[(int64_t)part * a.rows + m + r];
+        for (int part = group; part < a.space.parts; part += GROUPS_OF)
+            sum += a.space.q[(int64_t)part * a.rows + m + r];
     }
     sums[threadIdx.x] = sum;
     BLOCK_SYNC();
@@ -67,7 +70,8 @@ template <int BM> DEVICE void dots_total(const struct gradient_args &a, int64_t 
 }
 
 template <int MATH, bool LARGE, typename P>
-KERNEL(TILE_THREADS) gradients_kernel(const __grid_constant__ struct gradient_args a, struct matrix<P> p)
+KERNEL(TILE_THREADS)
+gradients_kernel(const __grid_constant__ struct gradient_args a, struct matrix<P> p)
 {
     typedef typename math_of<MATH>::element element;
     typedef de_shape<MATH, LARGE> de;
@@ -75,23 +79,36 @@ KERNEL(TILE_THREADS) gradients_kernel(const __grid_constant__ struct gradient_ar
     DYNAMIC_SHARED(unsigned char, shared);
     SHARED(float, dots, dp::BM);
     int64_t block = blockIdx.x, across = (a.width + de::BN - 1) / de::BN;
-    struct matrix<element> dcos = {static_cast<const element *>(a.space.dcos), a.space.rows_pitch, a.batch, a.rows, true};
+    /* dcos and z are 0 up to their pitch: all of it may be read eight at a time. */
+    struct matrix<element> dcos = {
+        static_cast<const element *>(a.space.dcos), a.space.rows_pitch, a.batch, a.space.rows_pitch, true
+    };
     if (block < a.de_tiles) {
         int64_t m = block / across * de::BM, n = block % across * de::BN;
-        block_product<de>(shared, dcos, m, p, n, a.rows, [&](int row, int column, float value) {
+        struct own {
+            float e, along, inverse;
+        };
+        auto read = [&](int row, int column) {
+            int64_t b = clamped(m + row, a.batch), d = clamped(n + column, a.width);
+            return own{a.e[b * a.width + d], a.space.along[b], a.space.inverse[b]};
+        };
+        block_product<de>(shared, dcos, m, p, n, a.rows, read, [&](int row, int column, float value, own o) {
             int64_t b = m + row, d = n + column;
-            if (b >= a.batch || d >= a.width) return;
-            float inverse = a.space.inverse[b], z = a.e[b * a.width + d] * inverse;
-            a.de[b * a.width + d] = (value - z * a.space.along[b]) * inverse;
+            if ((b < a.batch) & (d < a.width)) a.de[b * a.width + d] = (value - o.e * o.inverse * o.along) * o.inverse;
         });
     } else if (block < a.de_tiles + a.dp_tiles) {
         block -= a.de_tiles;
         int64_t m = block / across * dp::BM, n = block % across * dp::BN;
-        struct matrix<element> z = {static_cast<const element *>(a.space.z), a.space.width_pitch, a.batch, a.width, true};
+        struct matrix<element> z = {
+            static_cast<const element *>(a.space.z), a.space.width_pitch, a.batch, a.space.width_pitch, true
+        };
         dots_total<dp::BM>(a, m, dots);
-        block_product<dp>(shared, dcos, m, z, n, a.batch, [&](int row, int column, float value) {
-            int64_t at = (m + row) * a.width + n + column;
-            if (m + row < a.rows && n + column < a.width) a.dp[at] = value - a.p[at] * dots[row];
+        auto read = [&](int row, int column) {
+            return a.p[clamped(m + row, a.rows) * a.width + clamped(n + column, a.width)];
+        };
+        block_product<dp>(shared, dcos, m, z, n, a.batch, read, [&](int row, int column, float value, float own) {
+            if ((m + row < a.rows) & (n + column < a.width))
+                a.dp[(m + row) * a.width + n + column] = value - own * dots[row];
         });
     } else {
         figures_total<TILE_THREADS>(a.space.figures, a.space.parts, a.metrics, a.dlog_scale, a.log_scale);
@@ -122,9 +139,10 @@ static int run_gradients(const struct kernel_hff_args *a, const struct head_spac
                          kernel_stream stream)
 {
     int rows = a->classes * a->per_class;
-    struct gradient_args g = {*space, a->batch, a->width, rows,  0,    0,
-                              a->e,   a->p,     a->log_scale, a->de, a->dp, a->dlog_scale, a->metrics};
-    int64_t large = (with_de ? tiles_of(a->batch, a->width, 64, 64) : 0) + (a->dp ? tiles_of(rows, a->width, 64, 64) : 0);
+    struct gradient_args g = {*space,       a->batch, a->width, rows,          0,         0, a->e, a->p,
+                              a->log_scale, a->de,    a->dp,    a->dlog_scale, a->metrics};
+    int64_t large =
+        (with_de ? tiles_of(a->batch, a->width, 64, 64) : 0) + (a->dp ? tiles_of(rows, a->width, 64, 64) : 0);
     int bm = large >= LARGE_ENOUGH ? 64 : 16, bn = large >= LARGE_ENOUGH ? 64 : 32;
     g.de_tiles = with_de ? tiles_of(a->batch, a->width, bm, bn) : 0;
     g.dp_tiles = a->dp ? tiles_of(rows, a->width, bm, bn) : 0;
@@ -205,7 +223,8 @@ size_t kernel_hff_workspace(const struct kernel_hff_args *a)
 
 int kernel_hff(const struct kernel_hff_args *a, kernel_stream stream)
 {
-    if (a->batch < 1 || a->width < 1 || a->classes < 1 || a->per_class < 1 || !kernel_hff_fits(a)) return KERNEL_REFUSED;
+    if (a->batch < 1 || a->width < 1 || a->classes < 1 || a->per_class < 1 || !kernel_hff_fits(a))
+        return KERNEL_REFUSED;
     struct head_space space = space_of(a);
     switch (a->math) {
     case MATH_F32: return run<MATH_F32>(a, &space, a->p, stream);

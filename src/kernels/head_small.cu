@@ -105,16 +105,19 @@ DEVICE void small_de(const struct small_args &a, const typename math_of<MATH>::e
     int g = lane_index() / 4, t = lane_index() % 4;
     small_range own = range_of(a);
     for (int n = warp_index() * SMALL_COLUMNS; n < a.width; n += TILE_WARPS * SMALL_COLUMNS) {
-        float acc[4][4] = {};
+        float acc[4][4] = {}, e[16]; /* read before anything is written, and while the product is made */
+        auto row_of = [&](int i) { return g + i % 4 / 2 * 8; };
+        auto column_of = [&](int i) { return n + i / 4 * 8 + 2 * t + i % 2; };
+        auto is_own = [&](int i) { return own.first + row_of(i) < own.end && column_of(i) < a.width; };
+#pragma unroll
+        for (int i = 0; i < 16; i++) e[i] = is_own(i) ? a.e[(own.first + row_of(i)) * a.width + column_of(i)] : 0.0f;
         warp_product<MATH, 4, false, true>(acc, dcos, a.sizes.dcos_pitch, p + n, a.sizes.width_pitch, 0, 1,
                                            a.sizes.rows / math_of<MATH>::STEP);
 #pragma unroll
         for (int i = 0; i < 16; i++) {
-            int row = g + i % 4 / 2 * 8, column = n + i / 4 * 8 + 2 * t + i % 2;
-            if (own.first + row >= own.end || column >= a.width) continue;
-            int64_t at = (own.first + row) * a.width + column;
-            float z = a.e[at] * inverse[row];
-            a.de[at] = (acc[i / 4][i % 4] - z * along[row]) * inverse[row];
+            int row = row_of(i);
+            float value = (acc[i / 4][i % 4] - e[i] * inverse[row] * along[row]) * inverse[row];
+            if (is_own(i)) a.de[(own.first + row) * a.width + column_of(i)] = value;
         }
     }
 }
@@ -153,7 +156,6 @@ KERNEL(TILE_THREADS)
 small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> prototypes)
 {
     typedef typename math_of<MATH>::element element;
-    constexpr int COLUMNS = math_of<MATH>::CHUNK;
     DYNAMIC_SHARED(char, shared);
     SHARED(double, figures, SMALL_SAMPLES *FIGURES);
     SHARED(double, lengths, SMALL_SAMPLES);
@@ -168,8 +170,8 @@ small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> proto
     struct matrix<float> samples = {
         a.e, a.width, range.end, a.width, a.width % 4 == 0
     };
-    stage<MATH, COLUMNS>(p, z.width_pitch, prototypes, 0, z.rows, 0, z.width);
-    stage<MATH, COLUMNS>(e, z.width_pitch, samples, range.first, SMALL_SAMPLES, 0, z.width);
+    stage<MATH>(p, z.width_pitch, prototypes, 0, z.rows, 0, z.width);
+    stage<MATH>(e, z.width_pitch, samples, range.first, SMALL_SAMPLES, 0, z.width);
     for (int i = warp_index(); i < SMALL_SAMPLES && range.first + i < range.end; i += TILE_WARPS) {
         const float *own = a.e + (range.first + i) * a.width;
         double length = length_of(own, a.width);

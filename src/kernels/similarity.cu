@@ -93,7 +93,8 @@ cosine_kernel(const __grid_constant__ struct kernel_similarity_args a,
         reinterpret_cast<float *>(shared); /* where the tile's sums lay, each read by the thread that writes here */
     float factor = (float)(4 * a.share / ((double)s.samples * (double)a.global_batch));
     double loss = 0;
-    block_product<shape>(shared, u, m, u, n, a.width, [&](int row, int column, float value) {
+    auto no_read = [](int, int) { return nothing(); };
+    block_product<shape>(shared, u, m, u, n, a.width, no_read, [&](int row, int column, float value, nothing) {
         int i = m + row, j = n + column;
         float part = 0;
         if (i < s.samples && j < s.samples) {
@@ -146,11 +147,16 @@ back_kernel(const __grid_constant__ struct kernel_similarity_args a, const __gri
             sum += s.along[(first + m + (int)threadIdx.x) * s.across + part];
         along[threadIdx.x] = sum;
     }
-    block_product<shape>(shared, left, m, right, n, s.samples, [&](int row, int column, float value) {
+    struct own {
+        float u, inverse;
+    };
+    auto read = [&](int row, int column) {
+        int64_t i = clamped(m + row, s.samples), d = clamped(n + column, a.width);
+        return own{widen(u[i * s.width_pitch + d]), s.inverse[first + i]};
+    };
+    block_product<shape>(shared, left, m, right, n, s.samples, read, [&](int row, int column, float value, own o) {
         int i = m + row, d = n + column;
-        if (i >= s.samples || d >= a.width) return;
-        float own = widen(u[i * s.width_pitch + d]);
-        a.dx[(first + i) * a.width + d] = (value - own * along[row]) * s.inverse[first + i];
+        if ((i < s.samples) & (d < a.width)) a.dx[(first + i) * a.width + d] = (value - o.u * along[row]) * o.inverse;
     });
 }
 

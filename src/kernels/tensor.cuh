@@ -86,10 +86,23 @@ template <bool TURNED> DEVICE void load_tiles(uint32_t (&to)[4], const half_word
         uintptr_t here = reinterpret_cast<uintptr_t>(row);
         shim_expect(here % 16 == 0, "a row of a tile that does not lie on 16 bytes");
         const half_word *one = reinterpret_cast<const half_word *>(lane_from(here, 8 * tile + (TURNED ? 2 * t : g)));
-        const half_word *two = reinterpret_cast<const half_word *>(lane_from(here, 8 * tile + (TURNED ? 2 * t + 1 : g)));
-        to[tile] = TURNED ? one[g].bits | (uint32_t)two[g].bits << 16
-                          : one[2 * t].bits | (uint32_t)two[2 * t + 1].bits << 16;
+        const half_word *two =
+            reinterpret_cast<const half_word *>(lane_from(here, 8 * tile + (TURNED ? 2 * t + 1 : g)));
+        to[tile] =
+            TURNED ? one[g].bits | (uint32_t)two[g].bits << 16 : one[2 * t].bits | (uint32_t)two[2 * t + 1].bits << 16;
     }
+#endif
+}
+
+/* The smallest s with 1 << s >= n, n > 0. */
+DEVICE int log2_over(int n)
+{
+#ifdef __CUDACC__
+    return 32 - __clz(n - 1);
+#else
+    int s = 0;
+    while (1 << s < n) s++;
+    return s;
 #endif
 }
 

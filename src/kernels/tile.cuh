@@ -31,14 +31,15 @@ template <typename S> struct matrix {
     bool wide;
 };
 
-template <typename S> static inline struct matrix<S> matrix_of(const S *at, int64_t pitch, int64_t rows, int64_t columns)
-{
+template <typename S>
+static inline struct matrix<S> matrix_of(const S *at, int64_t pitch, int64_t rows, int64_t columns) {
     return {at, pitch, rows, columns, pitch % (16 / (int64_t)sizeof(S)) == 0 && on_16_bytes(at)};
 }
 
 /* ---- staging ---- */
 
-template <int MATH> DEVICE float for_product(float v)
+template <int MATH>
+DEVICE float for_product(float v)
 {
     return MATH == MATH_TF32 ? tf32_near(v) : v;
 }
@@ -73,41 +74,69 @@ DEVICE void store_eight(half_word *to, const float (&from)[8])
 template <typename A, typename B> constexpr bool same_type = false;
 template <typename A> constexpr bool same_type<A, A> = true;
 
-/* Rows row .. row + rows - 1 and columns column .. column + columns - 1 of m, columns <= COLUMNS, to shared memory; what
- * lies outside of m becomes 0. The columns are a multiple of 8. Needs copies_wait and a barrier. */
-template <int MATH, int COLUMNS, typename S>
+/* Whether elements of S lie in shared memory as they lie in global memory. */
+template <int MATH, typename S>
+constexpr bool is_copied = MATH != MATH_TF32 &&same_type<S, typename math_of<MATH>::element>;
+
+/* Eights that a thread has under way: each load waits as long as all of them together. */
+enum { STAGED = 8 };
+
+/* Rows row .. row + rows - 1 and columns column .. column + columns - 1 of m to shared memory; what lies outside of m
+ * becomes 0. The columns are a multiple of 8, 2048 at most, and the first row is one of m's. Every thread stays with
+ * eight columns: those that it may read at once, or, at the edge, one by one. Needs copies_wait and a barrier. */
+template <int MATH, typename S>
 DEVICE void stage(typename math_of<MATH>::element *to, int to_pitch, const struct matrix<S> &m, int64_t row, int rows,
                   int64_t column, int columns)
 {
     typedef typename math_of<MATH>::element element;
-    constexpr int EIGHTS = COLUMNS / 8;
-#pragma unroll 4
-    for (int i = (int)threadIdx.x; i < rows * EIGHTS; i += TILE_THREADS) {
-        int r = i / EIGHTS, c = i % EIGHTS * 8;
-        if (c >= columns) continue;
-        element *place = to + r * to_pitch + c;
-        const S *from = m.at + (row + r) * m.pitch + column + c;
-        float v[8] = {};
-        if (row + r < m.rows && column + c < m.columns) {
-            bool whole = m.wide && column + c + 8 <= m.columns;
-            if (whole && same_type<S, element> && MATH != MATH_TF32) {
+    int shift = log2_over(columns / 8), step = TILE_THREADS >> shift, first = (int)threadIdx.x >> shift;
+    int c = ((int)threadIdx.x - (first << shift)) * 8;
+    if (c >= columns) return;
+    int there = m.rows - row < rows ? (int)(m.rows - row) : rows;
+    int inside = m.columns - column - c < 8 ? (int)(m.columns - column - c) : 8;
+    const S *from = m.at + row * m.pitch + column + c;
+    to += c;
+    if (!m.wide || inside < 8) {
+#pragma unroll 1
+        for (int r = first; r < rows; r += step) {
+            float v[8];
 #pragma unroll
-                for (int part = 0; part < (int)sizeof(element) / 2; part++)
-                    copy_16_bytes(reinterpret_cast<char *>(place) + 16 * part,
-                                  reinterpret_cast<const char *>(from) + 16 * part);
+            for (int j = 0; j < 8; j++) v[j] = r < there && j < inside ? widen(from[r * m.pitch + j]) : 0.0f;
+#pragma unroll
+            for (int j = 0; j < 8; j++) v[j] = for_product<MATH>(v[j]);
+            store_eight(to + r * to_pitch, v);
+        }
+    } else if constexpr (is_copied<MATH, S>) {
+        const float none[8] = {};
+#pragma unroll 4
+        for (int r = first; r < rows; r += step) {
+            element *place = to + r * to_pitch;
+            if (r >= there) {
+                store_eight(place, none);
                 continue;
             }
-            if (whole) {
-                load_eight(from, v);
-            } else {
 #pragma unroll
-                for (int j = 0; j < 8; j++)
-                    if (column + c + j < m.columns) v[j] = widen(from[j]);
+            for (int part = 0; part < (int)sizeof(element) / 2; part++)
+                copy_16_bytes(reinterpret_cast<char *>(place) + 16 * part,
+                              reinterpret_cast<const char *>(from + r * m.pitch) + 16 * part);
+        }
+    } else {
+#pragma unroll 1
+        for (int start = first; start < rows; start += STAGED * step) {
+            float v[STAGED][8];
+#pragma unroll
+            for (int i = 0; i < STAGED; i++) { /* without a branch, for one would end the loads before it */
+                int r = start + i * step;
+                load_eight(from + (r < there ? r : 0) * m.pitch, v[i]);
+            }
+#pragma unroll
+            for (int i = 0; i < STAGED; i++) {
+                int r = start + i * step;
+#pragma unroll
+                for (int j = 0; j < 8; j++) v[i][j] = r < there ? for_product<MATH>(v[i][j]) : 0.0f;
+                if (r < rows) store_eight(to + r * to_pitch, v[i]);
             }
         }
-#pragma unroll
-        for (int j = 0; j < 8; j++) v[j] = for_product<MATH>(v[j]);
-        store_eight(place, v);
     }
 }
 
@@ -145,6 +174,7 @@ DEVICE void warp_product(float (&acc)[NF][4], const typename math_of<MATH>::elem
 {
     static_assert(NF % 2 == 0, "fragments of b come in pairs");
     int g = lane_index() / 4, t = lane_index() % 4;
+    WARP_SYNC(); /* lanes may come from loops of different lengths, and the tensor cores want all of them at once */
 #pragma unroll 2
     for (int s = first; s < steps; s += stride) {
         int k = s * math_of<MATH>::STEP;
@@ -159,9 +189,9 @@ DEVICE void warp_product(float (&acc)[NF][4], const typename math_of<MATH>::elem
                 mma_bf16(acc[f + 1], left, high);
             }
         } else if constexpr (MATH == MATH_TF32) {
-            const float left[4] = {element_at<A_TURNED>(a, a_pitch, g, k + t), element_at<A_TURNED>(a, a_pitch, g + 8, k + t),
-                                   element_at<A_TURNED>(a, a_pitch, g, k + t + 4),
-                                   element_at<A_TURNED>(a, a_pitch, g + 8, k + t + 4)};
+            const float left[4] = {
+                element_at<A_TURNED>(a, a_pitch, g, k + t), element_at<A_TURNED>(a, a_pitch, g + 8, k + t),
+                element_at<A_TURNED>(a, a_pitch, g, k + t + 4), element_at<A_TURNED>(a, a_pitch, g + 8, k + t + 4)};
 #pragma unroll
             for (int f = 0; f < NF; f++) {
                 const float right[2] = {element_at<B_TURNED>(b, b_pitch, 8 * f + g, k + t),
@@ -171,7 +201,8 @@ DEVICE void warp_product(float (&acc)[NF][4], const typename math_of<MATH>::elem
         } else {
 #pragma unroll
             for (int j = 0; j < math_of<MATH>::STEP; j++) {
-                float top = element_at<A_TURNED>(a, a_pitch, g, k + j), bottom = element_at<A_TURNED>(a, a_pitch, g + 8, k + j);
+                float top = element_at<A_TURNED>(a, a_pitch, g, k + j),
+                      bottom = element_at<A_TURNED>(a, a_pitch, g + 8, k + j);
 #pragma unroll
                 for (int f = 0; f < NF; f++) {
                     float left = element_at<B_TURNED>(b, b_pitch, 8 * f + 2 * t, k + j);
@@ -211,34 +242,68 @@ template <int MATH_, int BM_, int BN_, int WN_, bool A_TURNED_, bool B_TURNED_> 
     static_assert(WM * WN * WK == TILE_WARPS, "eight warps");
 };
 
-/* Rows m .. m + BM - 1 of a times rows n .. n + BN - 1 of b over all of k; result(row, column, value) gets every element
- * of the tile once, row and column counted from the tile's corner, whether or not it lies inside of c. */
-template <typename SHAPE, typename SA, typename SB, typename RESULT>
+/* A place inside of a matrix, for what is read whether or not it is wanted: a branch costs more. */
+DEVICE int64_t clamped(int64_t at, int64_t count)
+{
+    return at < count ? at : count - 1;
+}
+
+/* For a result that needs nothing but the product. */
+struct nothing {
+};
+
+/* Rows m .. m + BM - 1 of a times rows n .. n + BN - 1 of b over all of k; result(row, column, value, read(row, column))
+ * gets every element of the tile once, row and column counted from the tile's corner, whether or not it lies inside of c.
+ * A thread reads for all its elements before it has the first result: the compiler could not move a read of memory over
+ * a write. */
+template <typename SHAPE, typename SA, typename SB, typename READ, typename RESULT>
 DEVICE void block_product(void *shared, const struct matrix<SA> &a, int64_t m, const struct matrix<SB> &b, int64_t n,
-                          int64_t k, RESULT result)
+                          int64_t k, READ read, RESULT result)
 {
     typedef typename SHAPE::element element;
     constexpr int MATH = SHAPE::MATH, BM = SHAPE::BM, BN = SHAPE::BN, CHUNK = SHAPE::CHUNK, STEP = SHAPE::STEP;
     element *a_tile = static_cast<element *>(shared), *b_tile = a_tile + SHAPE::A_SIZE;
-    int warp = warp_index(), wm = warp % SHAPE::WM, wn = warp / SHAPE::WM % SHAPE::WN, wk = warp / SHAPE::WM / SHAPE::WN;
+    int warp = warp_index(), wm = warp % SHAPE::WM, wn = warp / SHAPE::WM % SHAPE::WN,
+        wk = warp / SHAPE::WM / SHAPE::WN;
+    auto stage_a = [&](int64_t from, int whole) {
+        if constexpr (SHAPE::A_TURNED)
+            stage<MATH>(a_tile, SHAPE::A_PITCH, a, from, whole, m, BM);
+        else
+            stage<MATH>(a_tile, SHAPE::A_PITCH, a, m, BM, from, whole);
+    };
+    auto stage_b = [&](int64_t from, int whole) {
+        if constexpr (SHAPE::B_TURNED)
+            stage<MATH>(b_tile, SHAPE::B_PITCH, b, from, whole, n, BN);
+        else
+            stage<MATH>(b_tile, SHAPE::B_PITCH, b, n, BN, from, whole);
+    };
     float acc[SHAPE::NF][4] = {};
     for (int64_t from = 0; from < k; from += CHUNK) {
         int left = k - from < CHUNK ? (int)(k - from) : CHUNK, whole = (left + STEP - 1) / STEP * STEP;
         if (from > 0) BLOCK_SYNC(); /* the last chunk has been read */
-        if constexpr (SHAPE::A_TURNED)
-            stage<MATH, BM>(a_tile, SHAPE::A_PITCH, a, from, whole, m, BM);
-        else
-            stage<MATH, CHUNK>(a_tile, SHAPE::A_PITCH, a, m, BM, from, whole);
-        if constexpr (SHAPE::B_TURNED)
-            stage<MATH, BN>(b_tile, SHAPE::B_PITCH, b, from, whole, n, BN);
-        else
-            stage<MATH, CHUNK>(b_tile, SHAPE::B_PITCH, b, n, BN, from, whole);
+        if constexpr (is_copied<MATH, SB> &&
+                      !is_copied<MATH, SA>) { /* copies are under way while others are converted */
+            stage_b(from, whole);
+            stage_a(from, whole);
+        } else {
+            stage_a(from, whole);
+            stage_b(from, whole);
+        }
         copies_wait();
         BLOCK_SYNC();
         constexpr int COLUMNS = SHAPE::NF * 8;
         warp_product<MATH, SHAPE::NF, SHAPE::A_TURNED, SHAPE::B_TURNED>(
             acc, a_tile + wm * 16 * (SHAPE::A_TURNED ? 1 : SHAPE::A_PITCH), SHAPE::A_PITCH,
-            b_tile + wn * COLUMNS * (SHAPE::B_TURNED ? 1 : SHAPE::B_PITCH), SHAPE::B_PITCH, wk, SHAPE::WK, whole / STEP);
+            b_tile + wn * COLUMNS * (SHAPE::B_TURNED ? 1 : SHAPE::B_PITCH), SHAPE::B_PITCH, wk, SHAPE::WK,
+            whole / STEP);
+    }
+    typedef decltype(read(0, 0)) had_type;
+    constexpr int EACH = BM * BN / TILE_THREADS;
+    had_type had[EACH];
+#pragma unroll
+    for (int i = 0; i < EACH; i++) {
+        int at = i * TILE_THREADS + (int)threadIdx.x;
+        had[i] = read(at / BN, at % BN);
     }
     BLOCK_SYNC();
     float *c_tile = static_cast<float *>(shared);
@@ -252,13 +317,25 @@ DEVICE void block_product(void *shared, const struct matrix<SA> &a, int64_t m, c
         own[8 * f + 8 * SHAPE::C_PITCH + 1] = acc[f][3];
     }
     BLOCK_SYNC();
-#pragma unroll 4
-    for (int i = (int)threadIdx.x; i < BM * BN; i += TILE_THREADS) {
-        int row = i / BN, column = i % BN;
+    auto sum_at = [&](int at) {
         float sum = 0;
 #pragma unroll
-        for (int w = 0; w < SHAPE::WK; w++) sum += c_tile[(w * BM + row) * SHAPE::C_PITCH + column];
-        result(row, column, sum);
+        for (int w = 0; w < SHAPE::WK; w++) sum += c_tile[(w * BM + at / BN) * SHAPE::C_PITCH + at % BN];
+        return sum;
+    };
+    if constexpr (same_type<had_type, nothing>) {
+#pragma unroll 4
+        for (int at = (int)threadIdx.x; at < BM * BN; at += TILE_THREADS)
+            result(at / BN, at % BN, sum_at(at), nothing());
+    } else {
+        float sum[EACH];
+#pragma unroll
+        for (int i = 0; i < EACH; i++) sum[i] = sum_at(i * TILE_THREADS + (int)threadIdx.x);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            int at = i * TILE_THREADS + (int)threadIdx.x;
+            result(at / BN, at % BN, sum[i], had[i]);
+        }
     }
 }
 

@@ -36,6 +36,14 @@ struct head_sample {
     float *q;      /* (rows), added to; NULL: not wanted */
     int y1, y2;
     float w;
+    float log_scale; /* read early by the caller: nothing waits for it then */
+};
+
+/* Prototypes of a class, 0: any number; and which loss. Kernels have them compiled in, for an instruction that is never
+ * run still lies between others that have to be fetched. */
+template <int K_, bool PAIRWISE_> struct head_kind {
+    static constexpr int K = K_;
+    static constexpr bool PAIRWISE = PAIRWISE_;
 };
 
 DEVICE bool is_dead(double length)
@@ -106,7 +114,8 @@ DEVICE void view_some(const struct head_rule &h, const struct head_sample &s, he
     for (int j = 0; j < N; j++) {
         int c = first + j * WARP + lane_index();
         if (c >= h.classes) break;
-        float score = v.scale * view[j].best + logf(view[j].sum / (float)h.per_class);
+        float score = v.scale * view[j].best;
+        if (K != 1) score += logf(view[j].sum / (float)h.per_class);
         s.scores[c] = score;
         v.first = better(v.first, best{score, c});
         if (c != label) v.other = fmaxf(v.other, view[j].best);
@@ -118,7 +127,7 @@ DEVICE void view_some(const struct head_rule &h, const struct head_sample &s, he
 /* Scores of all classes. Only where the labels mean something (has_labels) are they looked at. */
 template <int K> DEVICE head_view view_all(const struct head_rule &h, const struct head_sample &s, bool has_labels)
 {
-    head_view v = {expf(*h.log_scale), {-INFINITY, INT32_MAX}, 0, 0, -INFINITY, 0, 0, -2};
+    head_view v = {expf(s.log_scale), {-INFINITY, INT32_MAX}, 0, 0, -INFINITY, 0, 0, -2};
     float m1 = v.scale * h.margin * s.w, m2 = v.scale * h.margin * (1 - s.w);
     int label = has_labels ? (s.w >= 1 - s.w ? s.y1 : s.y2) : -1;
     for (int first = 0; first < h.classes;) {
@@ -235,34 +244,72 @@ DEVICE head_loss pairwise_loss(const struct head_rule &h, const struct head_samp
     return l;
 }
 
-/* dcos of one class, g being its dL/ds of the mean loss and score its score; adds to the lane's sums of q and of unrounded
- * q. A prototype's share of its class is exp(scale cos - score) / per_class. */
-template <int MATH, int K>
-DEVICE void class_gradient(const struct head_rule &h, const struct head_sample &s, float scale, int c, float g,
-                           float score, typename math_of<MATH>::element *dcos, float &along, float &slope)
+/* K numbers of a row of cos or dcos, at a multiple of K: 16 bytes of cos, 8 or 16 of dcos where K is 4. */
+DEVICE void store_class(float *to, const float (&from)[4])
+{
+    store(to, from);
+}
+
+DEVICE void store_class(half_word *to, const float (&from)[4])
+{
+    *reinterpret_cast<words2 *>(to) = words2{{narrow_two(from[0], from[1]), narrow_two(from[2], from[3])}};
+}
+
+template <typename T> DEVICE void store_class(T *to, const float (&from)[1])
+{
+    to[0] = narrow<T>(from[0]);
+}
+
+/* dcos of N classes a lane, from `first` on; adds to the lane's sums of q and of unrounded q. A prototype's share of its
+ * class is exp(scale cos - score) / per_class. All that is needed is read before anything is written. */
+template <int MATH, int K, int N>
+DEVICE void some_gradients(const struct head_rule &h, const struct head_sample &s, const head_view &v,
+                           const head_loss &l, int first, typename math_of<MATH>::element *dcos, float &along,
+                           float &slope)
 {
     typedef typename math_of<MATH>::element element;
-    float each = scale * g / (float)h.per_class;
-    int count = K > 0 ? K : h.per_class;
+    constexpr int COUNT = K > 0 ? K : 1;
+    float cos[N][COUNT], score[N];
 #pragma unroll
-    for (int k = 0; k < count; k++) {
-        int64_t at = (int64_t)c * h.per_class + k;
-        float cos = s.cos[at] * s.factor, exact = K == 1 ? each : each * expf(scale * cos - score);
-        float near = rounded<element>(for_product<MATH>(exact));
-        dcos[at] = narrow<element>(near);
-        along += near * cos;
-        slope += exact * cos;
-        if (s.q) s.q[at] += near * cos;
+    for (int j = 0; j < N; j++) {
+        int c = first + j * WARP + lane_index(), place = c < h.classes ? c : h.classes - 1;
+        score[j] = s.scores[place];
+        if (K > 0) load(s.cos + (int64_t)place * COUNT, cos[j]);
+    }
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        int c = first + j * WARP + lane_index();
+        if (c >= h.classes) break;
+        float g = h.share * (c == s.y1 ? l.g1 : c == s.y2 ? l.g2 : other_gradient(h, s, v, l, score[j]));
+        float each = v.scale * g / (float)h.per_class;
+        for (int group = 0; group < (K > 0 ? 1 : h.per_class); group++) {
+            int64_t at = (int64_t)c * h.per_class + group;
+            float near[COUNT];
+            if (K == 0) cos[j][0] = s.cos[at];
+#pragma unroll
+            for (int k = 0; k < COUNT; k++) {
+                float own = cos[j][k] * s.factor, exact = K == 1 ? each : each * expf(v.scale * own - score[j]);
+                near[k] = rounded<element>(for_product<MATH>(exact));
+                along += near[k] * own;
+                slope += exact * own;
+                if (s.q) s.q[at + k] += near[k] * own;
+            }
+            store_class(dcos + at, near);
+        }
     }
 }
 
 /* The sample's scores, loss and, unless the rule is eval, dcos (rows up to `pitch` become 0). Returns along; figures, in
  * shared memory or out of it, gets what the sample adds (lane 0 writes). */
-template <int MATH, int K>
-DEVICE float sample_loss_of(const struct head_rule &h, const struct head_sample &s,
-                            typename math_of<MATH>::element *dcos, int64_t pitch, double *figures)
+template <int MATH, typename KIND>
+DEVICE float sample_loss(const struct head_rule &any, const struct head_sample &s,
+                         typename math_of<MATH>::element *dcos, int64_t pitch, double *figures)
 {
     typedef typename math_of<MATH>::element element;
+    constexpr int K = KIND::K;
+    struct head_rule h = any;
+    h.pairwise = KIND::PAIRWISE;
+    if (K > 0) h.per_class = K;
     bool padding = h.eval && s.w == 0, dead = is_dead(s.length);
     double count = h.eval ? s.w : 1;
     struct head_sample own = s;
@@ -272,11 +319,15 @@ DEVICE float sample_loss_of(const struct head_rule &h, const struct head_sample 
     if (!padding) l = h.pairwise ? pairwise_loss(h, own, v) : softmax_loss(h, own, v);
     float along = 0, slope = 0;
     if (!h.eval) {
-        for (int64_t r = lane_index(); r < pitch; r += WARP)
-            if (dead || r >= h.rows) dcos[r] = narrow<element>(0.0f);
-        for (int c = lane_index(); c < h.classes && !dead; c += WARP) {
-            float score = s.scores[c], g = c == s.y1 ? l.g1 : c == s.y2 ? l.g2 : other_gradient(h, s, v, l, score);
-            class_gradient<MATH, K>(h, s, v.scale, c, g * h.share, score, dcos, along, slope);
+        for (int64_t r = (dead ? 0 : h.rows) + lane_index(); r < pitch; r += WARP) dcos[r] = narrow<element>(0.0f);
+        for (int first = 0; first < h.classes && !dead;) {
+            if (K > 0 && h.classes - first > WARP) {
+                some_gradients<MATH, K, 4>(h, s, v, l, first, dcos, along, slope);
+                first += 4 * WARP;
+            } else {
+                some_gradients<MATH, K, 1>(h, s, v, l, first, dcos, along, slope);
+                first += WARP;
+            }
         }
         along = warp_sum(along);
         slope = warp_sum(slope);
@@ -298,15 +349,6 @@ DEVICE float sample_loss_of(const struct head_rule &h, const struct head_sample 
     return along;
 }
 
-template <int MATH>
-DEVICE float sample_loss(const struct head_rule &h, const struct head_sample &s, typename math_of<MATH>::element *dcos,
-                         int64_t pitch, double *figures)
-{
-    if (h.per_class == 1) return sample_loss_of<MATH, 1>(h, s, dcos, pitch, figures);
-    if (h.per_class == 4) return sample_loss_of<MATH, 4>(h, s, dcos, pitch, figures);
-    return sample_loss_of<MATH, 0>(h, s, dcos, pitch, figures);
-}
-
 /* ---- what the launchers share ---- */
 
 static inline struct head_rule head_rule_of(const struct kernel_hff_args *a)
@@ -326,6 +368,14 @@ static inline struct head_rule head_rule_of(const struct kernel_hff_args *a)
                           a->weight,
                           a->eval ? nullptr : a->wins};
     return h;
+}
+
+/* run(head_kind) with the rule's. */
+template <typename RUN> static inline int for_kind(const struct head_rule &h, RUN run)
+{
+    if (h.per_class == 1) return h.pairwise ? run(head_kind<1, true>()) : run(head_kind<1, false>());
+    if (h.per_class == 4) return h.pairwise ? run(head_kind<4, true>()) : run(head_kind<4, false>());
+    return h.pairwise ? run(head_kind<0, true>()) : run(head_kind<0, false>());
 }
 
 static inline size_t element_bytes(enum kernel_math math)
@@ -414,12 +464,23 @@ DEVICE double length_of(const float *e, int width)
     return sqrt(warp_sum(squares));
 }
 
-/* z = e / ||e||, by one warp; what lies behind the width becomes 0. */
+/* z = e / ||e||, by one warp; what lies behind the width becomes 0. z and its pitch allow eight elements at once. */
 template <int MATH>
 DEVICE void write_z(const float *e, int width, float inverse, typename math_of<MATH>::element *z, int64_t pitch)
 {
-    for (int i = lane_index(); i < (int)pitch; i += WARP)
-        z[i] = narrow<typename math_of<MATH>::element>(i < width ? for_product<MATH>(e[i] * inverse) : 0.0f);
+    if (width % 8 == 0 && reinterpret_cast<uintptr_t>(e) % 16 == 0) {
+        for (int i = lane_index() * 8; i < width; i += WARP * 8) {
+            float v[8];
+            load_eight(e + i, v);
+#pragma unroll
+            for (int j = 0; j < 8; j++) v[j] = for_product<MATH>(v[j] * inverse);
+            store_eight(z + i, v);
+        }
+    } else {
+#pragma unroll 1
+        for (int i = lane_index(); i < (int)pitch; i += WARP)
+            z[i] = narrow<typename math_of<MATH>::element>(i < width ? for_product<MATH>(e[i] * inverse) : 0.0f);
+    }
 }
 
 /* The parts' figures, by a whole block: groups of threads add every GROUPS-th part, then the groups' sums in their order. */

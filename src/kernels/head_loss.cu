@@ -8,7 +8,7 @@
  * wanted (a row of R floats per warp in shared memory). */
 #include "head.cuh"
 
-template <int MATH> KERNEL(TILE_THREADS) loss_kernel(const __grid_constant__ struct head_loss_args a)
+template <int MATH, typename KIND> KERNEL(TILE_THREADS) loss_kernel(const __grid_constant__ struct head_loss_args a)
 {
     typedef typename math_of<MATH>::element element;
     DYNAMIC_SHARED(float, q);
@@ -16,23 +16,32 @@ template <int MATH> KERNEL(TILE_THREADS) loss_kernel(const __grid_constant__ str
     SHARED(double, one, TILE_WARPS *FIGURES);
     int warp = warp_index(), rows = a.rule.rows, end = ((int)blockIdx.x + 1) * a.per_part;
     if (end > a.batch) end = a.batch;
+    float log_scale = *a.rule.log_scale;
     for (int i = lane_index(); i < FIGURES; i += WARP) figures[warp * FIGURES + i] = 0;
     for (int r = lane_index(); a.q && r < rows; r += WARP) q[warp * rows + r] = 0;
     WARP_SYNC();
     for (int64_t b = (int64_t)blockIdx.x * a.per_part + warp; b < end; b += TILE_WARPS) {
-        struct head_sample s = {a.cos + b * a.rows_pitch, 1.0f, 0, a.scores + b * a.rule.classes,
-                                a.q ? q + warp * rows : nullptr, a.rule.y1[b], a.rule.y2[b], a.rule.weight[b]};
+        struct head_sample s = {a.cos + b * a.rows_pitch,
+                                1.0f,
+                                0,
+                                a.scores + b * a.rule.classes,
+                                a.q ? q + warp * rows : nullptr,
+                                a.rule.y1[b],
+                                a.rule.y2[b],
+                                a.rule.weight[b],
+                                log_scale};
         if (a.e) {
             const float *e = a.e + b * a.width;
             s.length = length_of(e, a.width);
             s.factor = inverse_length(s.length);
             if (lane_index() == 0) a.inverse[b] = s.factor;
-            if (a.z) write_z<MATH>(e, a.width, s.factor, static_cast<element *>(a.z) + b * a.width_pitch, a.width_pitch);
+            if (a.z)
+                write_z<MATH>(e, a.width, s.factor, static_cast<element *>(a.z) + b * a.width_pitch, a.width_pitch);
         } else {
             s.length = a.length[b];
         }
-        float along = sample_loss<MATH>(a.rule, s, static_cast<element *>(a.dcos) + b * a.rows_pitch, a.rows_pitch,
-                                        one + warp * FIGURES);
+        float along = sample_loss<MATH, KIND>(a.rule, s, static_cast<element *>(a.dcos) + b * a.rows_pitch,
+                                              a.rows_pitch, one + warp * FIGURES);
         if (lane_index() == 0 && !a.rule.eval) a.along[b] = along;
         WARP_SYNC();
         if (lane_index() < FIGURES) figures[warp * FIGURES + lane_index()] += one[warp * FIGURES + lane_index()];
@@ -51,13 +60,19 @@ template <int MATH> KERNEL(TILE_THREADS) loss_kernel(const __grid_constant__ str
     }
 }
 
-int head_loss(enum kernel_math math, const struct head_loss_args *a, kernel_stream stream)
+template <int MATH> static int run(const struct head_loss_args *a, kernel_stream stream)
 {
     size_t shared = a->q ? (size_t)TILE_WARPS * (size_t)a->rule.rows * sizeof(float) : 0;
-    int parts = head_parts(a);
-    if (math == MATH_BF16) return launch(loss_kernel<MATH_BF16>, parts, TILE_THREADS, shared, stream, *a);
-    if (math == MATH_TF32) return launch(loss_kernel<MATH_TF32>, parts, TILE_THREADS, shared, stream, *a);
-    return launch(loss_kernel<MATH_F32>, parts, TILE_THREADS, shared, stream, *a);
+    return for_kind(a->rule, [=](auto kind) {
+        return launch(loss_kernel<MATH, decltype(kind)>, head_parts(a), TILE_THREADS, shared, stream, *a);
+    });
+}
+
+int head_loss(enum kernel_math math, const struct head_loss_args *a, kernel_stream stream)
+{
+    if (math == MATH_BF16) return run<MATH_BF16>(a, stream);
+    if (math == MATH_TF32) return run<MATH_TF32>(a, stream);
+    return run<MATH_F32>(a, stream);
 }
 
 KERNEL(TILE_THREADS)
@@ -68,6 +83,6 @@ figures_kernel(const double *figures, int parts, double *metrics, float *dlog_sc
 
 int head_figures(const struct kernel_hff_args *a, const double *figures, int parts, kernel_stream stream)
 {
-    return launch(figures_kernel, 1, TILE_THREADS, 0, stream, figures, parts, a->metrics, a->eval ? nullptr : a->dlog_scale,
-                  a->log_scale);
+    return launch(figures_kernel, 1, TILE_THREADS, 0, stream, figures, parts, a->metrics,
+                  a->eval ? nullptr : a->dlog_scale, a->log_scale);
 }

@@ -138,10 +138,12 @@ DEVICE void small_results(const struct small_args &a, const typename math_of<MAT
     for (int i = (int)threadIdx.x; i < (int)(own.end - own.first) * classes; i += TILE_THREADS)
         a.scores[own.first * classes + i] = scores[i / classes * a.sizes.cos_pitch + i % classes];
     if (a.rule.eval) return;
-    for (int i = (int)threadIdx.x; i < SMALL_SAMPLES * pitch; i += TILE_THREADS) {
-        int row = i / pitch, r = i % pitch;
-        if (own.first + row < own.end)
-            static_cast<element *>(a.space.dcos)[(own.first + row) * pitch + r] = dcos[row * a.sizes.dcos_pitch + r];
+    int eights = pitch / 8;
+    for (int i = (int)threadIdx.x; i < (int)(own.end - own.first) * eights; i += TILE_THREADS) {
+        int row = i / eights, r = i % eights * 8;
+        float v[8];
+        load_eight(dcos + row * a.sizes.dcos_pitch + r, v);
+        store_eight(static_cast<element *>(a.space.dcos) + (own.first + row) * pitch + r, v);
     }
     for (int r = (int)threadIdx.x; r < rows; r += TILE_THREADS) {
         float sum = 0;
@@ -151,7 +153,7 @@ DEVICE void small_results(const struct small_args &a, const typename math_of<MAT
     }
 }
 
-template <int MATH, typename P>
+template <int MATH, typename P, typename KIND>
 KERNEL(TILE_THREADS)
 small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> prototypes)
 {
@@ -161,6 +163,8 @@ small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> proto
     SHARED(double, lengths, SMALL_SAMPLES);
     SHARED(float, inverse, SMALL_SAMPLES);
     SHARED(float, along, SMALL_SAMPLES);
+    SHARED(int, labels, 2 * SMALL_SAMPLES);
+    SHARED(float, weights, SMALL_SAMPLES);
     const struct small_sizes &z = a.sizes;
     element *e = reinterpret_cast<element *>(shared), *p = reinterpret_cast<element *>(shared + z.p);
     element *dcos = reinterpret_cast<element *>(shared + z.dcos);
@@ -170,6 +174,12 @@ small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> proto
     struct matrix<float> samples = {
         a.e, a.width, range.end, a.width, a.width % 4 == 0
     };
+    float log_scale = *a.rule.log_scale; /* this and the labels with the rest: each load alone would be as long */
+    if (range.first + threadIdx.x < range.end && threadIdx.x < SMALL_SAMPLES) {
+        labels[threadIdx.x] = a.rule.y1[range.first + threadIdx.x];
+        labels[SMALL_SAMPLES + threadIdx.x] = a.rule.y2[range.first + threadIdx.x];
+        weights[threadIdx.x] = a.rule.weight[range.first + threadIdx.x];
+    }
     stage<MATH>(p, z.width_pitch, prototypes, 0, z.rows, 0, z.width);
     stage<MATH>(e, z.width_pitch, samples, range.first, SMALL_SAMPLES, 0, z.width);
     for (int i = warp_index(); i < SMALL_SAMPLES && range.first + i < range.end; i += TILE_WARPS) {
@@ -190,10 +200,10 @@ small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> proto
         float sum = 0, factor = 0;
         if (b < range.end) {
             factor = inverse_length(lengths[i]);
-            struct head_sample s = {
-                cos + i * z.cos_pitch, factor,       lengths[i],      scores + i * z.cos_pitch, nullptr,
-                a.rule.y1[b],          a.rule.y2[b], a.rule.weight[b]};
-            sum = sample_loss<MATH>(a.rule, s, dcos + i * z.dcos_pitch, z.rows, figures + i * FIGURES);
+            struct head_sample s = {cos + i * z.cos_pitch,     factor,     lengths[i],
+                                    scores + i * z.cos_pitch,  nullptr,    labels[i],
+                                    labels[SMALL_SAMPLES + i], weights[i], log_scale};
+            sum = sample_loss<MATH, KIND>(a.rule, s, dcos + i * z.dcos_pitch, z.rows, figures + i * FIGURES);
         } else {
             for (int r = lane_index(); r < z.rows; r += WARP) dcos[i * z.dcos_pitch + r] = narrow<element>(0.0f);
             if (lane_index() < FIGURES) figures[i * FIGURES + lane_index()] = 0;
@@ -208,8 +218,10 @@ small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> proto
 template <int MATH, typename P> static int run(const struct small_args *s, const P *p, kernel_stream stream)
 {
     struct matrix<P> prototypes = matrix_of(p, s->width, s->rule.rows, s->width);
-    return launch(small_kernel<MATH, P>, blocks_for(s->batch, s->each), TILE_THREADS, s->sizes.bytes, stream, *s,
-                  prototypes);
+    return for_kind(s->rule, [=](auto kind) {
+        return launch(small_kernel<MATH, P, decltype(kind)>, blocks_for(s->batch, s->each), TILE_THREADS,
+                      s->sizes.bytes, stream, *s, prototypes);
+    });
 }
 
 int head_small(const struct kernel_hff_args *a, const struct head_space *space, kernel_stream stream)

@@ -94,6 +94,11 @@ template <bool TURNED> DEVICE void load_tiles(uint32_t (&to)[4], const half_word
 #endif
 }
 
+/* Four bf16. */
+struct alignas(8) words2 {
+    uint32_t v[2];
+};
+
 /* The smallest s with 1 << s >= n, n > 0. */
 DEVICE int log2_over(int n)
 {

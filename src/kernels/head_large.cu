@@ -24,33 +24,78 @@ embed_kernel(int batch, int width, const float *e, typename math_of<MATH>::eleme
     write_z<MATH>(e + b * width, width, inverse_length(own), z + b * pitch, pitch);
 }
 
-/* dz may be de: every element is read and written by one thread. */
+/* dz may be de: every element is read and written by one thread, all of a thread's reads before its first write. N: 4
+ * where everything lies on 16 bytes. */
+template <int N>
 KERNEL(TILE_THREADS)
 finish_kernel(int batch, int width, const float *e, const float *along, const double *length, const float *dz,
               int64_t pitch, float *de)
 {
+    constexpr int AT_ONCE = 4, STEP = WARP * N;
     int64_t b = (int64_t)blockIdx.x * TILE_WARPS + warp_index();
     if (b >= batch) return;
     float inverse = inverse_length(length[b]), sum = along[b];
-#pragma unroll 4
-    for (int d = lane_index(); d < width; d += WARP) {
-        float z = e[b * width + d] * inverse;
-        de[b * width + d] = (dz[b * pitch + d] - z * sum) * inverse;
+#pragma unroll 1
+    for (int first = lane_index() * N; first < width; first += AT_ONCE * STEP) {
+        float own[AT_ONCE][N], raw[AT_ONCE][N];
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) {
+            int d = first + i * STEP < width ? first + i * STEP : first;
+            load(e + b * width + d, own[i]);
+            load(dz + b * pitch + d, raw[i]);
+        }
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) {
+#pragma unroll
+            for (int j = 0; j < N; j++) raw[i][j] = (raw[i][j] - own[i][j] * inverse * sum) * inverse;
+            if (first + i * STEP < width) store(de + b * width + first + i * STEP, raw[i]);
+        }
     }
 }
 
-/* raw may be dp. */
-KERNEL(THREADS) project_kernel(int width, const float *p, const float *raw, int64_t pitch, float *dp)
+/* raw may be dp. A row stays in registers up to AT_ONCE steps; what comes behind them is read again, from L1. */
+template <int N> KERNEL(THREADS) project_kernel(int width, const float *p, const float *raw, int64_t pitch, float *dp)
 {
     SHARED(double, scratch, THREADS / WARP);
-    int64_t row = blockIdx.x;
+    constexpr int AT_ONCE = 2, STEP = THREADS * N;
+    int start = (int)threadIdx.x * N;
+    float own[AT_ONCE][N] = {}, sum[AT_ONCE][N] = {};
+    p += (int64_t)blockIdx.x * width, dp += (int64_t)blockIdx.x * width, raw += (int64_t)blockIdx.x * pitch;
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++) {
+        if (start + i * STEP >= width) continue;
+        load(p + start + i * STEP, own[i]);
+        load(raw + start + i * STEP, sum[i]);
+    }
     double dot = 0;
-#pragma unroll 4
-    for (int d = (int)threadIdx.x; d < width; d += THREADS) dot += (double)p[row * width + d] * raw[row * pitch + d];
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++)
+#pragma unroll
+        for (int j = 0; j < N; j++) dot += (double)own[i][j] * sum[i][j];
+#pragma unroll 1
+    for (int d = start + AT_ONCE * STEP; d < width; d += STEP) {
+        float v[N], w[N];
+        load(p + d, v);
+        load(raw + d, w);
+#pragma unroll
+        for (int j = 0; j < N; j++) dot += (double)v[j] * w[j];
+    }
     float along = (float)block_sum(dot, scratch);
-#pragma unroll 4
-    for (int d = (int)threadIdx.x; d < width; d += THREADS)
-        dp[row * width + d] = raw[row * pitch + d] - p[row * width + d] * along;
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++) {
+#pragma unroll
+        for (int j = 0; j < N; j++) sum[i][j] -= own[i][j] * along;
+        if (start + i * STEP < width) store(dp + start + i * STEP, sum[i]);
+    }
+#pragma unroll 1
+    for (int d = start + AT_ONCE * STEP; d < width; d += STEP) {
+        float v[N], w[N];
+        load(p + d, v);
+        load(raw + d, w);
+#pragma unroll
+        for (int j = 0; j < N; j++) w[j] -= v[j] * along;
+        store(dp + d, w);
+    }
 }
 
 /* Rows of D: where D is no multiple of 8 products of them need room of their own. */
@@ -174,11 +219,13 @@ static int backward(const struct walk *w, int first, int count)
         PRODUCT_DZ, a->math, count, a->width, w->rows, at(w, plan->dcos), w->p, dz, plan->rows_pitch, pitch, pitch, 0};
     int status = w->product(w->context, &product, w->stream);
     if (status != KERNEL_OK) return status;
-    status = launch(finish_kernel, blocks_for(count, TILE_WARPS), TILE_THREADS, 0, w->stream, count, a->width,
-                    a->e + (int64_t)first * a->width, along_at(w), length_at(w), dz, pitch, de);
+    const float *e = a->e + (int64_t)first * a->width;
+    bool wide = is_direct(a) && on_16_bytes(e) && on_16_bytes(de);
+    status = launch(wide ? finish_kernel<4> : finish_kernel<1>, blocks_for(count, TILE_WARPS), TILE_THREADS, 0,
+                    w->stream, count, a->width, e, along_at(w), length_at(w), dz, pitch, de);
     if (status != KERNEL_OK || !a->dp) return status;
-    product = {PRODUCT_DP,          a->math, w->rows, a->width, count, at(w, plan->dcos), at(w, plan->z), w->dp,
-               plan->rows_pitch, pitch,   pitch,   first > 0};
+    product = {PRODUCT_DP,     a->math, w->rows,          a->width, count, at(w, plan->dcos),
+               at(w, plan->z), w->dp,   plan->rows_pitch, pitch,    pitch, first > 0};
     return w->product(w->context, &product, w->stream);
 }
 
@@ -204,15 +251,23 @@ static int tile(const struct walk *w, int first, int count)
     return status;
 }
 
+/* What the products read and write where it lies has to lie on 16 bytes, as the plan had no pointers to see. */
+static bool is_aligned(const struct kernel_hff_args *a)
+{
+    const void *p = a->math == MATH_BF16 && a->p_half ? a->p_half : a->p;
+    if (!needs_p(a) && !on_16_bytes(p)) return false;
+    return a->eval || !is_direct(a) || (on_16_bytes(a->de) && on_16_bytes(a->dp));
+}
+
 /* p rounded, or with rows that can be read in pieces of 16 bytes. */
 static int prototypes(struct walk *w)
 {
     const struct kernel_hff_args *a = w->a;
     w->p = a->math == MATH_BF16 && a->p_half ? a->p_half : a->p;
     if (!needs_p(a)) return KERNEL_OK;
-    struct kernel_reorder_args copy = {a->p,    at(w, w->plan->p), DTYPE_F32, a->math == MATH_BF16 ? DTYPE_BF16 : DTYPE_F32,
-                                       w->rows, a->width,          1,         a->width,
-                                       w->plan->width_pitch};
+    struct kernel_reorder_args copy = {
+        a->p, at(w, w->plan->p), DTYPE_F32,           a->math == MATH_BF16 ? DTYPE_BF16 : DTYPE_F32, w->rows, a->width,
+        1,    a->width,          w->plan->width_pitch};
     w->p = copy.dst;
     return kernel_reorder(&copy, w->stream);
 }
@@ -220,14 +275,15 @@ static int prototypes(struct walk *w)
 int kernel_hff_tiled(const struct kernel_hff_args *a, const struct kernel_hff_plan *plan, kernel_product_run product,
                      void *context, kernel_stream stream)
 {
-    if (plan->tile < 1 || (plan->tile < a->batch && plan->tile % TILE_STEP)) return KERNEL_REFUSED;
+    if (plan->tile < 1 || (plan->tile < a->batch && plan->tile % TILE_STEP) || !is_aligned(a)) return KERNEL_REFUSED;
     struct walk w = {a, plan, product, context, stream, a->classes * a->per_class, nullptr, nullptr};
     w.dp = is_direct(a) ? a->dp : reinterpret_cast<float *>(at(&w, plan->dp));
     int status = prototypes(&w);
     for (int first = 0; first < a->batch && status == KERNEL_OK; first += plan->tile)
         status = tile(&w, first, a->batch - first < plan->tile ? a->batch - first : plan->tile);
     if (status == KERNEL_OK && !a->eval && a->dp)
-        status = launch(project_kernel, w.rows, THREADS, 0, stream, a->width, a->p, w.dp, plan->width_pitch, a->dp);
+        status = launch(is_direct(a) && on_16_bytes(a->p) ? project_kernel<4> : project_kernel<1>, w.rows, THREADS, 0,
+                        stream, a->width, a->p, w.dp, plan->width_pitch, a->dp);
     if (status != KERNEL_OK) return status;
     return head_figures(a, reinterpret_cast<const double *>(at(&w, plan->figures)),
                         (int)blocks_for(a->batch, HEAD_SAMPLES), stream);

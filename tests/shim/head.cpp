@@ -27,6 +27,9 @@ static const Case wide_case = {600, 641, 5, 2, HFF_LOSS_SOFTMAX, 0.1, 0, 16, tru
 /* Prototypes for 64 x 64 tiles over one chunk of samples. */
 static const Case deep_case = {70, 600, 700, 1, HFF_LOSS_SOFTMAX, 0, 0, 16, false, false, true, false, 0};
 
+/* Rows that are longer than what the projection of dP keeps in registers. */
+static const Case long_case = {5, 2072, 3, 4, HFF_LOSS_SOFTMAX, 0.1, 0, 16, true, true, true, true, 0};
+
 /* Inputs, the reference's results and how exact the products are. */
 struct Setup {
     Case c;
@@ -302,6 +305,38 @@ static void tiled(void **)
     }
 }
 
+static void long_rows(void **)
+{
+    Setup s(long_case, false);
+    for (enum kernel_math math : {MATH_F32, MATH_TF32, MATH_BF16})
+        in_any_order([&] { return check_tiled(s, math, false, 0, 1); });
+}
+
+/* What products read or write where it lies must lie on 16 bytes; what is copied for them need not. */
+static void misaligned(void **)
+{
+    Setup s(cases[1], false);
+    for (enum kernel_math math : {MATH_F32, MATH_BF16}) {
+        Run run(s, math, false);
+        std::vector<float> p(s.p.size() + 1);
+        struct kernel_hff_plan plan;
+        assert_int_equal(kernel_hff_plan(&run.a, 0, &plan), KERNEL_OK);
+        Buffer<unsigned char> workspace(plan.bytes);
+        int products = 0;
+        run.a.workspace = workspace.data();
+        run.a.p = std::copy(run.p.data(), run.p.data() + s.p.size(), p.data() + 1) - s.p.size();
+        if (math == MATH_F32) {
+            assert_int_equal(kernel_hff_tiled(&run.a, &plan, plain_product, &products, nullptr), KERNEL_REFUSED);
+        } else {
+            run_ok(kernel_hff_tiled(&run.a, &plan, plain_product, &products, nullptr));
+            run.check();
+        }
+        run.a.p = run.p.data();
+        run.a.dp += 1;
+        assert_int_equal(kernel_hff_tiled(&run.a, &plan, plain_product, &products, nullptr), KERNEL_REFUSED);
+    }
+}
+
 /* The tests above are of the variants they mean to be of. */
 static void variants(void **)
 {
@@ -356,6 +391,8 @@ int main()
                                        cmocka_unit_test(many_samples),
                                        cmocka_unit_test(evaluation),
                                        cmocka_unit_test(tiled),
+                                       cmocka_unit_test(long_rows),
+                                       cmocka_unit_test(misaligned),
                                        cmocka_unit_test(not_a_number_is_noticed)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

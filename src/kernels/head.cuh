@@ -39,11 +39,11 @@ struct head_sample {
     float log_scale; /* read early by the caller: nothing waits for it then */
 };
 
-/* Prototypes of a class, 0: any number; and which loss. Kernels have them compiled in, for an instruction that is never
- * run still lies between others that have to be fetched. */
-template <int K_, bool PAIRWISE_> struct head_kind {
-    static constexpr int K = K_;
-    static constexpr bool PAIRWISE = PAIRWISE_;
+/* Prototypes of a class, 0: any number; which loss, EITHER: the rule says it. Kernels have them compiled in, for an
+ * instruction that is never run still lies between others that have to be fetched. */
+enum { EITHER = -1 };
+template <int K_, int LOSS_> struct head_kind {
+    static constexpr int K = K_, LOSS = LOSS_;
 };
 
 DEVICE bool is_dead(double length)
@@ -125,13 +125,14 @@ DEVICE void view_some(const struct head_rule &h, const struct head_sample &s, he
 }
 
 /* Scores of all classes. Only where the labels mean something (has_labels) are they looked at. */
-template <int K> DEVICE head_view view_all(const struct head_rule &h, const struct head_sample &s, bool has_labels)
+template <int K, bool MANY>
+DEVICE head_view view_all(const struct head_rule &h, const struct head_sample &s, bool has_labels)
 {
     head_view v = {expf(s.log_scale), {-INFINITY, INT32_MAX}, 0, 0, -INFINITY, 0, 0, -2};
     float m1 = v.scale * h.margin * s.w, m2 = v.scale * h.margin * (1 - s.w);
     int label = has_labels ? (s.w >= 1 - s.w ? s.y1 : s.y2) : -1;
     for (int first = 0; first < h.classes;) {
-        if (h.classes - first > WARP) {
+        if (MANY && h.classes - first > WARP) {
             view_some<K, 4>(h, s, v, first, label, m1, m2);
             first += 4 * WARP;
         } else {
@@ -299,29 +300,29 @@ DEVICE void some_gradients(const struct head_rule &h, const struct head_sample &
     }
 }
 
-/* The sample's scores, loss and, unless the rule is eval, dcos (rows up to `pitch` become 0). Returns along; figures, in
- * shared memory or out of it, gets what the sample adds (lane 0 writes). */
-template <int MATH, typename KIND>
+/* The sample's scores, loss and, unless the rule is eval, dcos (rows up to `pitch` become 0). MANY: a lane may have
+ * several classes. Returns along; figures, in shared memory or out of it, gets what the sample adds (lane 0 writes). */
+template <int MATH, typename KIND, bool MANY>
 DEVICE float sample_loss(const struct head_rule &any, const struct head_sample &s,
                          typename math_of<MATH>::element *dcos, int64_t pitch, double *figures)
 {
     typedef typename math_of<MATH>::element element;
     constexpr int K = KIND::K;
     struct head_rule h = any;
-    h.pairwise = KIND::PAIRWISE;
+    if (KIND::LOSS != EITHER) h.pairwise = KIND::LOSS == HFF_LOSS_PAIRWISE;
     if (K > 0) h.per_class = K;
     bool padding = h.eval && s.w == 0, dead = is_dead(s.length);
     double count = h.eval ? s.w : 1;
     struct head_sample own = s;
     if (h.eval) own.w = 1;
-    head_view v = view_all<K>(h, own, !padding);
+    head_view v = view_all<K, MANY>(h, own, !padding);
     head_loss l = {};
     if (!padding) l = h.pairwise ? pairwise_loss(h, own, v) : softmax_loss(h, own, v);
     float along = 0, slope = 0;
     if (!h.eval) {
         for (int64_t r = (dead ? 0 : h.rows) + lane_index(); r < pitch; r += WARP) dcos[r] = narrow<element>(0.0f);
         for (int first = 0; first < h.classes && !dead;) {
-            if (K > 0 && h.classes - first > WARP) {
+            if (MANY && K > 0 && h.classes - first > WARP) {
                 some_gradients<MATH, K, 4>(h, s, v, l, first, dcos, along, slope);
                 first += 4 * WARP;
             } else {
@@ -370,12 +371,15 @@ static inline struct head_rule head_rule_of(const struct kernel_hff_args *a)
     return h;
 }
 
-/* run(head_kind) with the rule's. */
-template <typename RUN> static inline int for_kind(const struct head_rule &h, RUN run)
+/* run(head_kind) with the rule's. Both losses are in one kernel where nobody counts microseconds, for nvcc takes most of a
+ * second for each kernel. */
+template <int MATH, typename RUN> static inline int for_kind(const struct head_rule &h, RUN run)
 {
-    if (h.per_class == 1) return h.pairwise ? run(head_kind<1, true>()) : run(head_kind<1, false>());
-    if (h.per_class == 4) return h.pairwise ? run(head_kind<4, true>()) : run(head_kind<4, false>());
-    return h.pairwise ? run(head_kind<0, true>()) : run(head_kind<0, false>());
+    constexpr bool EACH = MATH == MATH_BF16;
+    constexpr int SOFTMAX = EACH ? (int)HFF_LOSS_SOFTMAX : EITHER, PAIRWISE = EACH ? (int)HFF_LOSS_PAIRWISE : EITHER;
+    if (h.per_class == 1) return h.pairwise ? run(head_kind<1, PAIRWISE>()) : run(head_kind<1, SOFTMAX>());
+    if (h.per_class == 4) return h.pairwise ? run(head_kind<4, PAIRWISE>()) : run(head_kind<4, SOFTMAX>());
+    return run(head_kind<0, EITHER>());
 }
 
 static inline size_t element_bytes(enum kernel_math math)
@@ -443,45 +447,6 @@ static inline int small_samples_of(int batch)
 }
 bool head_small_fits(const struct kernel_hff_args *a);
 int head_small(const struct kernel_hff_args *a, const struct head_space *space, kernel_stream stream);
-
-/* ---- pieces of several kernels ---- */
-
-/* ||e|| by one warp, squares added in f64. */
-DEVICE double length_of(const float *e, int width)
-{
-    double squares = 0;
-    if (width % 4 == 0 && reinterpret_cast<uintptr_t>(e) % 16 == 0) {
-#pragma unroll 4
-        for (int i = lane_index() * 4; i < width; i += WARP * 4) {
-            float v[4];
-            load(e + i, v);
-#pragma unroll
-            for (int j = 0; j < 4; j++) squares += (double)v[j] * v[j];
-        }
-    } else {
-        for (int i = lane_index(); i < width; i += WARP) squares += (double)e[i] * e[i];
-    }
-    return sqrt(warp_sum(squares));
-}
-
-/* z = e / ||e||, by one warp; what lies behind the width becomes 0. z and its pitch allow eight elements at once. */
-template <int MATH>
-DEVICE void write_z(const float *e, int width, float inverse, typename math_of<MATH>::element *z, int64_t pitch)
-{
-    if (width % 8 == 0 && reinterpret_cast<uintptr_t>(e) % 16 == 0) {
-        for (int i = lane_index() * 8; i < width; i += WARP * 8) {
-            float v[8];
-            load_eight(e + i, v);
-#pragma unroll
-            for (int j = 0; j < 8; j++) v[j] = for_product<MATH>(v[j] * inverse);
-            store_eight(z + i, v);
-        }
-    } else {
-#pragma unroll 1
-        for (int i = lane_index(); i < (int)pitch; i += WARP)
-            z[i] = narrow<typename math_of<MATH>::element>(i < width ? for_product<MATH>(e[i] * inverse) : 0.0f);
-    }
-}
 
 /* The parts' figures, by a whole block: groups of threads add every GROUPS-th part, then the groups' sums in their order. */
 template <int THREADS>

@@ -40,8 +40,8 @@ template <int MATH, typename KIND> KERNEL(TILE_THREADS) loss_kernel(const __grid
         } else {
             s.length = a.length[b];
         }
-        float along = sample_loss<MATH, KIND>(a.rule, s, static_cast<element *>(a.dcos) + b * a.rows_pitch,
-                                              a.rows_pitch, one + warp * FIGURES);
+        float along = sample_loss<MATH, KIND, true>(a.rule, s, static_cast<element *>(a.dcos) + b * a.rows_pitch,
+                                                    a.rows_pitch, one + warp * FIGURES);
         if (lane_index() == 0 && !a.rule.eval) a.along[b] = along;
         WARP_SYNC();
         if (lane_index() < FIGURES) figures[warp * FIGURES + lane_index()] += one[warp * FIGURES + lane_index()];
@@ -63,7 +63,7 @@ template <int MATH, typename KIND> KERNEL(TILE_THREADS) loss_kernel(const __grid
 template <int MATH> static int run(const struct head_loss_args *a, kernel_stream stream)
 {
     size_t shared = a->q ? (size_t)TILE_WARPS * (size_t)a->rule.rows * sizeof(float) : 0;
-    return for_kind(a->rule, [=](auto kind) {
+    return for_kind<MATH>(a->rule, [=](auto kind) {
         return launch(loss_kernel<MATH, decltype(kind)>, head_parts(a), TILE_THREADS, shared, stream, *a);
     });
 }

@@ -158,6 +158,7 @@ KERNEL(TILE_THREADS)
 small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> prototypes)
 {
     typedef typename math_of<MATH>::element element;
+    constexpr bool MANY = SMALL_ROWS / (KIND::K > 0 ? KIND::K : 1) > WARP;
     DYNAMIC_SHARED(char, shared);
     SHARED(double, figures, SMALL_SAMPLES *FIGURES);
     SHARED(double, lengths, SMALL_SAMPLES);
@@ -203,7 +204,7 @@ small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> proto
             struct head_sample s = {cos + i * z.cos_pitch,     factor,     lengths[i],
                                     scores + i * z.cos_pitch,  nullptr,    labels[i],
                                     labels[SMALL_SAMPLES + i], weights[i], log_scale};
-            sum = sample_loss<MATH, KIND>(a.rule, s, dcos + i * z.dcos_pitch, z.rows, figures + i * FIGURES);
+            sum = sample_loss<MATH, KIND, MANY>(a.rule, s, dcos + i * z.dcos_pitch, z.rows, figures + i * FIGURES);
         } else {
             for (int r = lane_index(); r < z.rows; r += WARP) dcos[i * z.dcos_pitch + r] = narrow<element>(0.0f);
             if (lane_index() < FIGURES) figures[i * FIGURES + lane_index()] = 0;
@@ -218,7 +219,7 @@ small_kernel(const __grid_constant__ struct small_args a, struct matrix<P> proto
 template <int MATH, typename P> static int run(const struct small_args *s, const P *p, kernel_stream stream)
 {
     struct matrix<P> prototypes = matrix_of(p, s->width, s->rule.rows, s->width);
-    return for_kind(s->rule, [=](auto kind) {
+    return for_kind<MATH>(s->rule, [=](auto kind) {
         return launch(small_kernel<MATH, P, decltype(kind)>, blocks_for(s->batch, s->each), TILE_THREADS,
                       s->sizes.bytes, stream, *s, prototypes);
     });

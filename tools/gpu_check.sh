@@ -3,7 +3,8 @@
 #     tools/gpu_check.sh [--deps DIR|FILE.tar.xz] [--prebuilt] [--data ROOT] [--only STAGE[,STAGE]] [--limit NAME[=NUMBER]]... [--out DIR] [--json FILE]
 # --deps: what tools/stage_deps.sh collected elsewhere (else this machine's own libraries); --prebuilt: run the program and tests in it instead of
 # building. --data: folder with cifar-10-batches-bin (else random images where only time matters). --only: these stages alone; --list names them.
-# --limit: a bar that must hold, at the figure below or yours; "--limit all" for all. --total: seconds for everything (default 530). --build: the
+# --limit: a bar that must hold, at the figure below or yours; "--limit all" for all. --total: seconds for everything (default 530;
+# what a stage leaves of its limit goes to the next ones). --build: the
 # build folder (default build-gpu), used again by the next call. REVISION names the source where there is no git.
 # Stages run in order of value, each under its own time limit, and write their result before the next begins: OUT/gpu_check.json and .txt, logs.tar.gz.
 # Exit: 0 all done; 1 a stage failed, or there is no GPU; 2 asked wrongly; 3 a bar that was asked for did not hold.
@@ -17,10 +18,10 @@ build      130 no  yes configure and build, or look at what was brought
 tests       80 gpu yes ctest -L gpu: every op on the GPU against the reference
 equality    50 gpu yes serial = pipelined = captured, byte by byte
 bench      150 gpu yes steps beside PyTorch, heads, ops, data path, pipelining
-sanitizer   40 gpu yes compute-sanitizer over the GPU tests and a short run
+sanitizer   40 gpu yes compute-sanitizer over the GPU tests, the op tests and a short run
 train       80 gpu yes CIFAR-10 to 83.08 %, to 90 %, and the best of what time is left
-best       400 gpu no  CIFAR-10: the best that five minutes of training give
-peers      420 gpu no  PyTorch with torch.compile's max-autotune, HFF and backpropagation
+best       340 gpu no  CIFAR-10: the best that five minutes of training give
+peers      200 gpu no  PyTorch with torch.compile's max-autotune, HFF and backpropagation
 host       300 no  no  all other tests (also where there is no GPU)
 "
 # bar, its number, at least or at most, what it is
@@ -41,7 +42,7 @@ usage() {
     exit 2
 }
 
-deps="" prebuilt=0 data="" out="$top/runs/gpu_check" build="$top/build-gpu" json="" only="" total="" python="${PYTHON:-python3}"
+deps="" prebuilt=0 data="" out="${OUT:-$top/runs/gpu_check}" build="$top/build-gpu" json="" only="" total="" python="${PYTHON:-python3}"
 declare -A limit=()
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -244,6 +245,10 @@ finish() { # STAGE STATUS SECONDS LIMIT REASON: the stage's part of the report
 }
 
 failed=0
+if [ -n "$GPU" ]; then # clocks and heat beside the figures; and the driver stays awake between programs
+    nvidia-smi --query-gpu=clocks.sm,power.draw,temperature.gpu --format=csv -l 2 >"$WORK/logs/clocks.csv" 2>/dev/null &
+    trap 'kill '$!' 2>/dev/null' EXIT
+fi
 for stage in $chosen; do
     if [ "$(field "$stage" 3)" = gpu ] && [ -z "$GPU" ]; then
         finish "$stage" "no GPU" 0 0 "no GPU on this machine (nvidia-smi names none): not run"

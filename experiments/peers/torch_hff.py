@@ -69,9 +69,10 @@ class Contest:
             print('  %s: %s' % (name, text), file=sys.stderr)
 
     def open(self, kind, config):
-        args, row = self.args, self.rows[kind]
+        args, row, before = self.args, self.rows[kind], 0
         if args.device == 'cuda':
             torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()  # other twins'
         start = time.perf_counter()
         mode = args.mode if KINDS[kind]['compiled'] else 'default'
         if KINDS[kind]['whole'] and mode in ('max-autotune', 'reduce-overhead'):
@@ -84,32 +85,44 @@ class Contest:
         if not math.isfinite(row['last_loss']):
             raise RuntimeError('the loss is %s' % row['last_loss'])
         twin.wait()
-        row.update(mode=mode if KINDS[kind]['compiled'] else None, ready_s=time.perf_counter() - start, peak_bytes=peak_bytes(args))
+        row.update(mode=mode if KINDS[kind]['compiled'] else None, ready_s=time.perf_counter() - start, peak_bytes=peak_bytes(args) - before)
         self.twins[kind] = twin
-        if kind == 'eager' and args.share:
-            try:
-                row['convolution_share'] = twin.convolution_share()
-            except RuntimeError as error:  # no profiler on this machine: the row stays
-                row['convolution_share'] = str(error).splitlines()[0]
+
+    def share(self):
+        """After all rounds: a profiler may slow what comes after it."""
+        row, twin = self.rows.get('eager'), self.twins.get('eager')
+        if not (self.args.share and twin):
+            return
+        try:
+            row['convolution_share'] = twin.convolution_share()
+        except Exception as error:  # no profiler on this machine: the row stays
+            row['convolution_share'] = (str(error).strip() or type(error).__name__).splitlines()[0]
 
     def hff_round(self):
         row = self.rows['hff']
         report = json.loads(hff_json(self.args, self.partition, 'bench', 'train', '--json', '--runs', str(self.args.steps)))
         got = report['rows'][0]
         row['times_ms'].append(got['step_ms']['median'])
-        row['peak_bytes'], row['device'] = got['peak_resident_bytes'], report['device']
+        row['peak_bytes'] = got['engine_bytes' if self.args.device == 'cuda' else 'peak_resident_bytes']
+        row['device'] = report['device']
 
     def twin_round(self, kind):
         self.rows[kind]['times_ms'].append(statistics.median(self.twins[kind].time(self.args.steps)))
 
-    def run(self):
+    def run(self, keep):
+        """keep: called after each round, so that what was measured stays when the time is over."""
         for _ in range(self.args.rounds):
             self.guarded('hff', self.hff_round)
             for kind in list(self.twins):
                 self.guarded(kind, self.twin_round, kind)
+            keep()
+        self.share()
+        keep()
 
     def ratio(self, kinds):
         """How many times as long as hff the quickest of these kinds takes: median, lowest and highest of the rounds."""
+        if any('failed' in self.rows[k] for k in kinds if k in self.rows):
+            return None  # the rival that is missing might have been the quickest
         times = [self.rows[k]['times_ms'] for k in kinds if k in self.twins]
         own = self.rows['hff']['times_ms']
         if 'failed' in self.rows['hff'] or not times or not own:
@@ -202,17 +215,23 @@ def main():
         print('%s, batch %d, %s, %s, torch %s, data %s; ms a step, median of %d rounds of %d steps (lowest, highest)'
               % (args.config, batch, args.dtype, name, torch.__version__, args.data, args.rounds, args.steps))
         contest = Contest(args, partition, config)
-        contest.run()
-        report = contest.report(batch)
-        report.update(config=args.config, batch=batch, dtype=args.dtype, device=name, torch=torch.__version__, data=args.data,
-                      rounds=args.rounds, steps=args.steps)
+
+        def keep():
+            report = contest.report(batch)
+            report.update(config=args.config, batch=batch, dtype=args.dtype, device=name, torch=torch.__version__, data=args.data,
+                          rounds=args.rounds, steps=args.steps)
+            if args.json:
+                with open(args.json + '.part', 'w') as out:
+                    json.dump({'rows': reports + [report]}, out, indent=1)
+                os.replace(args.json + '.part', args.json)
+            return report
+
+        contest.run(keep)
+        report = keep()
         reports.append(report)
         failed = failed or any('failed' in row for row in report['kinds'].values())
         show(report, batch)
         sys.stdout.flush()
-        if args.json:
-            with open(args.json, 'w') as out:
-                json.dump({'rows': reports}, out, indent=1)
     return 1 if failed else 0
 
 

@@ -2,7 +2,7 @@
 
 The same net, loss and optimizer, written the way PyTorch is quickest: channels_last, one backward pass over the sum of
 the stages' losses (each stage reads a detached input), the pooled 1x1 AuxConv first pooled and then convolved, one fused
-optimizer over all parameters, retraction of the prototypes by one foreach call, bf16 by autocast with f32 masters. On a GPU
+optimizer over all parameters, retraction of the prototypes (compiled on a GPU), bf16 by autocast with f32 masters. On a GPU
 the images stay there as bytes, and gather, crop, flip and normalisation are done there.
 """
 import time
@@ -209,6 +209,6 @@ class Twin:
             self.wait()
         events = profiled.key_averages()
         own = (lambda e: e.self_device_time_total) if cuda else (lambda e: e.self_cpu_time_total)
-        every = sum(own(e) for e in events if not cuda or e.device_type == DeviceType.CUDA)
+        every = sum(own(e) for e in events if not cuda or e.device_type == DeviceType.CUDA and not getattr(e, 'is_user_annotation', False))
         convolutions = sum(own(e) for e in events if e.device_type == DeviceType.CPU and 'conv' in e.key.lower())
         return convolutions / every if every else None

@@ -4,8 +4,7 @@
 rm -rf gc && mkdir -p gc/bin gc/deps/bin gc/deps/fonts gc/data/cifar-10-batches-bin && cd gc || exit 1
 check="$HFF_SOURCE_DIR/tools/gpu_check.sh"
 echo GLIBC_2.2 >deps/glibc
-: >data/cifar-10-batches-bin/data_batch_1.bin
-: >data/cifar-10-batches-bin/test_batch.bin
+touch data/cifar-10-batches-bin/{data_batch_{1,2,3,4,5},test_batch}.bin
 cat >bin/nvidia-smi <<'SH'
 #!/bin/sh
 [ -n "$PLAY_GPU" ] || exit 9

@@ -203,7 +203,7 @@ static const struct {
     {"paper/mnist_mlp", 1, 28, 10},     {"paper/fashion_mlp", 1, 28, 10},   {"paper/cifar10_mlp", 3, 32, 10},
     {"paper/cifar100_mlp", 3, 32, 100}, {"paper/cifar10_cnn", 3, 32, 10},   {"paper/cifar100_cnn", 3, 32, 100},
     {"paper/mnist_ff", 1, 28, 10},      {"bench/headline_40x", 1, 28, 100}, {"bench/head", 1, 28, 10},
-    {"bench/vgg8b", 3, 32, 10},         {"bench/conv_infer", 3, 32, 1000},
+    {"bench/vgg8b", 3, 32, 10},         {"bench/conv_infer", 3, 32, 1000},  {"bench/cifar10_gpu", 3, 32, 10},
 };
 
 static void one_config(size_t i, const char *dtype)

@@ -133,6 +133,12 @@ static int64_t tiles_of(int64_t rows, int64_t columns, int bm, int bn)
     return blocks_for(rows, bm) * blocks_for(columns, bn);
 }
 
+/* How many samples a block of the loss takes where there are sums of q: at most HEAD_PARTS blocks. */
+static int samples_per_part(int batch)
+{
+    return (int)round_up(blocks_for(batch, HEAD_PARTS), HEAD_SAMPLES);
+}
+
 /* de is done already where a head is small. */
 template <int MATH, typename P>
 static int run_gradients(const struct kernel_hff_args *a, const struct head_space *space, bool with_de, const P *p,

@@ -33,7 +33,7 @@ struct head_sample {
     float factor;
     double length;
     float *scores; /* (classes) out */
-    float *q;      /* (rows), added to; NULL: not wanted */
+    float *q;      /* (rows), on 16 bytes where a class has 4 of them, added to; NULL: not wanted */
     int y1, y2;
     float w;
     float log_scale; /* read early by the caller: nothing waits for it then */
@@ -105,6 +105,7 @@ DEVICE void view_some(const struct head_rule &h, const struct head_sample &s, he
                       float m1, float m2)
 {
     class_view view[N];
+    float score[N];
 #pragma unroll
     for (int j = 0; j < N; j++) {
         int c = first + j * WARP + lane_index();
@@ -112,15 +113,18 @@ DEVICE void view_some(const struct head_rule &h, const struct head_sample &s, he
     }
 #pragma unroll
     for (int j = 0; j < N; j++) {
+        score[j] = v.scale * view[j].best;
+        if (K != 1) score[j] += logf(view[j].sum / (float)h.per_class);
+    }
+#pragma unroll
+    for (int j = 0; j < N; j++) {
         int c = first + j * WARP + lane_index();
-        if (c >= h.classes) break;
-        float score = v.scale * view[j].best;
-        if (K != 1) score += logf(view[j].sum / (float)h.per_class);
-        s.scores[c] = score;
-        v.first = better(v.first, best{score, c});
+        if (c >= h.classes) continue;
+        s.scores[c] = score[j];
+        v.first = better(v.first, best{score[j], c});
         if (c != label) v.other = fmaxf(v.other, view[j].best);
-        if (label >= 0) score -= (c == s.y1 ? m1 : 0.0f) + (c == s.y2 ? m2 : 0.0f);
-        v.most = fmaxf(v.most, score);
+        if (label >= 0) score[j] -= (c == s.y1 ? m1 : 0.0f) + (c == s.y2 ? m2 : 0.0f);
+        v.most = fmaxf(v.most, score[j]);
     }
 }
 
@@ -186,15 +190,27 @@ DEVICE float other_gradient(const struct head_rule &h, const struct head_sample 
 DEVICE head_loss softmax_loss(const struct head_rule &h, const struct head_sample &s, const head_view &v)
 {
     head_loss l = {};
+    constexpr int AT_ONCE = 4;
     float even = h.smoothing / (float)h.classes, kept = 1 - h.smoothing, below = 0, others = 0;
     float m = v.scale * h.margin;
     bool one = s.y1 == s.y2;
     float below1 = v.s1 - m * (one ? 1 : s.w) - v.most, below2 = one ? below1 : v.s2 - m * (1 - s.w) - v.most;
-    for (int c = lane_index(); c < h.classes; c += WARP) {
-        if (c == s.y1 || c == s.y2) continue;
-        float d = s.scores[c] - v.most;
-        below += d;
-        others += expf(d);
+#pragma unroll 1
+    for (int first = lane_index(); first < h.classes; first += AT_ONCE * WARP) {
+        float d[AT_ONCE];
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) { /* labels and what is no class add 0: a branch would keep the loads apart */
+            int c = first + j * WARP;
+            d[j] = s.scores[c < h.classes ? c : h.classes - 1] - v.most;
+        }
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) {
+            int c = first + j * WARP;
+            bool counts = (c < h.classes) & (c != s.y1) & (c != s.y2);
+            float power = expf(d[j]);
+            below += counts ? d[j] : 0.0f;
+            others += counts ? power : 0.0f;
+        }
     }
     below = warp_sum(below);
     others = warp_sum(others);
@@ -245,22 +261,6 @@ DEVICE head_loss pairwise_loss(const struct head_rule &h, const struct head_samp
     return l;
 }
 
-/* K numbers of a row of cos or dcos, at a multiple of K: 16 bytes of cos, 8 or 16 of dcos where K is 4. */
-DEVICE void store_class(float *to, const float (&from)[4])
-{
-    store(to, from);
-}
-
-DEVICE void store_class(half_word *to, const float (&from)[4])
-{
-    *reinterpret_cast<words2 *>(to) = words2{{narrow_two(from[0], from[1]), narrow_two(from[2], from[3])}};
-}
-
-template <typename T> DEVICE void store_class(T *to, const float (&from)[1])
-{
-    to[0] = narrow<T>(from[0]);
-}
-
 /* dcos of N classes a lane, from `first` on; adds to the lane's sums of q and of unrounded q. A prototype's share of its
  * class is exp(scale cos - score) / per_class. All that is needed is read before anything is written. */
 template <int MATH, int K, int N>
@@ -270,7 +270,7 @@ DEVICE void some_gradients(const struct head_rule &h, const struct head_sample &
 {
     typedef typename math_of<MATH>::element element;
     constexpr int COUNT = K > 0 ? K : 1;
-    float cos[N][COUNT], score[N];
+    float cos[N][COUNT], near[N][COUNT], score[N], each[N];
 #pragma unroll
     for (int j = 0; j < N; j++) {
         int c = first + j * WARP + lane_index(), place = c < h.classes ? c : h.classes - 1;
@@ -280,22 +280,36 @@ DEVICE void some_gradients(const struct head_rule &h, const struct head_sample &
 #pragma unroll
     for (int j = 0; j < N; j++) {
         int c = first + j * WARP + lane_index();
-        if (c >= h.classes) break;
-        float g = h.share * (c == s.y1 ? l.g1 : c == s.y2 ? l.g2 : other_gradient(h, s, v, l, score[j]));
-        float each = v.scale * g / (float)h.per_class;
-        for (int group = 0; group < (K > 0 ? 1 : h.per_class); group++) {
-            int64_t at = (int64_t)c * h.per_class + group;
-            float near[COUNT];
-            if (K == 0) cos[j][0] = s.cos[at];
+        float g = other_gradient(h, s, v, l, score[j]);
+        g = h.share * (c == s.y1 ? l.g1 : c == s.y2 ? l.g2 : g);
+        each[j] = c < h.classes ? v.scale * g / (float)h.per_class : 0.0f; /* what is no class adds 0 */
+    }
+    for (int group = 0; group < (K > 0 ? 1 : h.per_class); group++) {
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            int c = first + j * WARP + lane_index();
+            if (K == 0) cos[j][0] = s.cos[(int64_t)(c < h.classes ? c : h.classes - 1) * h.per_class + group];
 #pragma unroll
             for (int k = 0; k < COUNT; k++) {
-                float own = cos[j][k] * s.factor, exact = K == 1 ? each : each * expf(v.scale * own - score[j]);
-                near[k] = rounded<element>(for_product<MATH>(exact));
-                along += near[k] * own;
+                float own = cos[j][k] *= s.factor;
+                float exact = K == 1 ? each[j] : each[j] * expf(v.scale * own - score[j]);
+                near[j][k] = rounded<element>(for_product<MATH>(exact));
+                along += near[j][k] * own;
                 slope += exact * own;
-                if (s.q) s.q[at + k] += near[k] * own;
             }
-            store_class(dcos + at, near);
+        }
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            int c = first + j * WARP + lane_index();
+            if (c >= h.classes) continue;
+            int64_t at = (int64_t)c * h.per_class + group;
+            store_few(dcos + at, near[j]);
+            if (!s.q) continue;
+            float sum[COUNT];
+            load(s.q + at, sum);
+#pragma unroll
+            for (int k = 0; k < COUNT; k++) sum[k] += near[j][k] * cos[j][k];
+            store(s.q + at, sum);
         }
     }
 }
@@ -320,6 +334,7 @@ DEVICE float sample_loss(const struct head_rule &any, const struct head_sample &
     if (!padding) l = h.pairwise ? pairwise_loss(h, own, v) : softmax_loss(h, own, v);
     float along = 0, slope = 0;
     if (!h.eval) {
+#pragma unroll 1
         for (int64_t r = (dead ? 0 : h.rows) + lane_index(); r < pitch; r += WARP) dcos[r] = narrow<element>(0.0f);
         for (int first = 0; first < h.classes && !dead;) {
             if (MANY && K > 0 && h.classes - first > WARP) {
@@ -382,16 +397,6 @@ template <int MATH, typename RUN> static inline int for_kind(const struct head_r
     return run(head_kind<0, EITHER>());
 }
 
-static inline size_t element_bytes(enum kernel_math math)
-{
-    return math == MATH_BF16 ? 2 : 4;
-}
-
-static inline int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
 /* Where the variants without the caller's products keep things. */
 struct head_space {
     int64_t rows_pitch, width_pitch; /* of cos and dcos; of z */
@@ -403,12 +408,6 @@ struct head_space {
     double *figures;                 /* (parts, FIGURES) */
     size_t bytes;
 };
-
-/* How many samples a block of the loss takes where there are sums of q: at most HEAD_PARTS blocks. */
-static inline int samples_per_part(int batch)
-{
-    return (int)round_up(blocks_for(batch, HEAD_PARTS), HEAD_SAMPLES);
-}
 
 /* head_loss.cu: sample_loss for `batch` samples, and what they add up to, in `parts` blocks. */
 struct head_loss_args {

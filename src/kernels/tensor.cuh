@@ -99,6 +99,22 @@ struct alignas(8) words2 {
     uint32_t v[2];
 };
 
+/* One element, or four on as many bytes as they take: 8 of bf16, 16 of f32. */
+DEVICE void store_few(float *to, const float (&from)[4])
+{
+    store(to, from);
+}
+
+DEVICE void store_few(half_word *to, const float (&from)[4])
+{
+    *reinterpret_cast<words2 *>(to) = words2{{narrow_two(from[0], from[1]), narrow_two(from[2], from[3])}};
+}
+
+template <typename T> DEVICE void store_few(T *to, const float (&from)[1])
+{
+    to[0] = narrow<T>(from[0]);
+}
+
 /* The smallest s with 1 << s >= n, n > 0. */
 DEVICE int log2_over(int n)
 {

@@ -21,6 +21,16 @@ template <> struct math_of<MATH_BF16> {
     static constexpr int CHUNK = 512, STEP = 16, PAD = 8;
 };
 
+static inline size_t element_bytes(enum kernel_math math)
+{
+    return math == MATH_BF16 ? 2 : 4;
+}
+
+static inline int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
 enum { TURNED_PAD = 8 };
 
 /* A matrix in global memory: rows x columns of S, pitch elements apart. `wide`: any 8 consecutive elements from a
@@ -165,6 +175,7 @@ template <int MATH>
 DEVICE void write_z(const float *e, int width, float inverse, typename math_of<MATH>::element *z, int64_t pitch)
 {
     if (width % 8 == 0 && reinterpret_cast<uintptr_t>(e) % 16 == 0) {
+#pragma unroll 1
         for (int i = lane_index() * 8; i < width; i += WARP * 8) {
             float v[8];
             load_eight(e + i, v);

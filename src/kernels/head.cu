@@ -27,10 +27,11 @@ cos_kernel(struct matrix<float> e, struct matrix<P> p, float *cos, int64_t pitch
     DYNAMIC_SHARED(unsigned char, shared);
     int64_t across = (p.rows + shape::BN - 1) / shape::BN;
     int64_t m = blockIdx.x / across * shape::BM, n = blockIdx.x % across * shape::BN;
-    auto no_read = [](int, int) { return nothing(); };
-    block_product<shape>(shared, e, m, p, n, e.columns, no_read, [&](int row, int column, float value, nothing) {
-        if ((m + row < e.rows) & (n + column < p.rows)) cos[(m + row) * pitch + n + column] = value;
-    });
+    block_product<shape>(shared, e, m, p, n, e.columns, do_nothing, read_nothing,
+                         [&](int row, int column, float value, nothing) {
+                             if ((m + row < e.rows) & (n + column < p.rows))
+                                 cos[(m + row) * pitch + n + column] = value;
+                         });
 }
 
 /* ---- 3: de and dP ---- */
@@ -92,24 +93,27 @@ gradients_kernel(const __grid_constant__ struct gradient_args a, struct matrix<P
             int64_t b = clamped(m + row, a.batch), d = clamped(n + column, a.width);
             return own{a.e[b * a.width + d], a.space.along[b], a.space.inverse[b]};
         };
-        block_product<de>(shared, dcos, m, p, n, a.rows, read, [&](int row, int column, float value, own o) {
-            int64_t b = m + row, d = n + column;
-            if ((b < a.batch) & (d < a.width)) a.de[b * a.width + d] = (value - o.e * o.inverse * o.along) * o.inverse;
-        });
+        block_product<de>(shared, dcos, m, p, n, a.rows, do_nothing, read,
+                          [&](int row, int column, float value, own o) {
+                              int64_t b = m + row, d = n + column;
+                              if ((b < a.batch) & (d < a.width))
+                                  a.de[b * a.width + d] = (value - o.e * o.inverse * o.along) * o.inverse;
+                          });
     } else if (block < a.de_tiles + a.dp_tiles) {
         block -= a.de_tiles;
         int64_t m = block / across * dp::BM, n = block % across * dp::BN;
         struct matrix<element> z = {
             static_cast<const element *>(a.space.z), a.space.width_pitch, a.batch, a.space.width_pitch, true
         };
-        dots_total<dp::BM>(a, m, dots);
+        auto sum_dots = [&]() { dots_total<dp::BM>(a, m, dots); };
         auto read = [&](int row, int column) {
             return a.p[clamped(m + row, a.rows) * a.width + clamped(n + column, a.width)];
         };
-        block_product<dp>(shared, dcos, m, z, n, a.batch, read, [&](int row, int column, float value, float own) {
-            if ((m + row < a.rows) & (n + column < a.width))
-                a.dp[(m + row) * a.width + n + column] = value - own * dots[row];
-        });
+        block_product<dp>(shared, dcos, m, z, n, a.batch, sum_dots, read,
+                          [&](int row, int column, float value, float own) {
+                              if ((m + row < a.rows) & (n + column < a.width))
+                                  a.dp[(m + row) * a.width + n + column] = value - own * dots[row];
+                          });
     } else {
         figures_total<TILE_THREADS>(a.space.figures, a.space.parts, a.metrics, a.dlog_scale, a.log_scale);
     }

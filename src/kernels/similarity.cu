@@ -93,19 +93,19 @@ cosine_kernel(const __grid_constant__ struct kernel_similarity_args a,
         reinterpret_cast<float *>(shared); /* where the tile's sums lay, each read by the thread that writes here */
     float factor = (float)(4 * a.share / ((double)s.samples * (double)a.global_batch));
     double loss = 0;
-    auto no_read = [](int, int) { return nothing(); };
-    block_product<shape>(shared, u, m, u, n, a.width, no_read, [&](int row, int column, float value, nothing) {
-        int i = m + row, j = n + column;
-        float part = 0;
-        if (i < s.samples && j < s.samples) {
-            double target = target_product(a, first + i, first + j) * s.target[first + i] * s.target[first + j];
-            float off = (float)(value - target), near = rounded<element>(for_product<MATH>(factor * off));
-            loss += (double)off * off;
-            dr[i * s.samples_pitch + j] = narrow<element>(near);
-            part = near * value;
-        }
-        q[row * shape::C_PITCH + column] = part;
-    });
+    block_product<shape>(
+        shared, u, m, u, n, a.width, do_nothing, read_nothing, [&](int row, int column, float value, nothing) {
+            int i = m + row, j = n + column;
+            float part = 0;
+            if (i < s.samples && j < s.samples) {
+                double target = target_product(a, first + i, first + j) * s.target[first + i] * s.target[first + j];
+                float off = (float)(value - target), near = rounded<element>(for_product<MATH>(factor * off));
+                loss += (double)off * off;
+                dr[i * s.samples_pitch + j] = narrow<element>(near);
+                part = near * value;
+            }
+            q[row * shape::C_PITCH + column] = part;
+        });
     BLOCK_SYNC();
     for (int row = warp_index(); row < shape::BM; row += TILE_WARPS) {
         float sum = 0;
@@ -154,10 +154,12 @@ back_kernel(const __grid_constant__ struct kernel_similarity_args a, const __gri
         int64_t i = clamped(m + row, s.samples), d = clamped(n + column, a.width);
         return own{widen(u[i * s.width_pitch + d]), s.inverse[first + i]};
     };
-    block_product<shape>(shared, left, m, right, n, s.samples, read, [&](int row, int column, float value, own o) {
-        int i = m + row, d = n + column;
-        if ((i < s.samples) & (d < a.width)) a.dx[(first + i) * a.width + d] = (value - o.u * along[row]) * o.inverse;
-    });
+    block_product<shape>(shared, left, m, right, n, s.samples, do_nothing, read,
+                         [&](int row, int column, float value, own o) {
+                             int i = m + row, d = n + column;
+                             if ((i < s.samples) & (d < a.width))
+                                 a.dx[(first + i) * a.width + d] = (value - o.u * along[row]) * o.inverse;
+                         });
 }
 
 /* ---- launchers ---- */

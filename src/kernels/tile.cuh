@@ -302,13 +302,22 @@ DEVICE int64_t clamped(int64_t at, int64_t count)
 struct nothing {
 };
 
+DEVICE nothing read_nothing(int, int)
+{
+    return nothing();
+}
+
+DEVICE void do_nothing()
+{
+}
+
 /* Rows m .. m + BM - 1 of a times rows n .. n + BN - 1 of b over all of k; result(row, column, value, read(row, column))
  * gets every element of the tile once, row and column counted from the tile's corner, whether or not it lies inside of c.
- * A thread reads for all its elements before it has the first result: the compiler could not move a read of memory over
- * a write. */
-template <typename SHAPE, typename SA, typename SB, typename READ, typename RESULT>
+ * A thread reads for all its elements at the start, when nobody waits for it: the compiler could not move a read of
+ * memory over a write. meanwhile() is called while the first chunk is on its way; it may have barriers. */
+template <typename SHAPE, typename SA, typename SB, typename MEANWHILE, typename READ, typename RESULT>
 DEVICE void block_product(void *shared, const struct matrix<SA> &a, int64_t m, const struct matrix<SB> &b, int64_t n,
-                          int64_t k, READ read, RESULT result)
+                          int64_t k, MEANWHILE meanwhile, READ read, RESULT result)
 {
     typedef typename SHAPE::element element;
     constexpr int MATH = SHAPE::MATH, BM = SHAPE::BM, BN = SHAPE::BN, CHUNK = SHAPE::CHUNK, STEP = SHAPE::STEP;
@@ -327,6 +336,14 @@ DEVICE void block_product(void *shared, const struct matrix<SA> &a, int64_t m, c
         else
             stage<MATH>(b_tile, SHAPE::B_PITCH, b, n, BN, from, whole);
     };
+    typedef decltype(read(0, 0)) had_type;
+    constexpr int EACH = BM * BN / TILE_THREADS;
+    had_type had[EACH];
+#pragma unroll
+    for (int i = 0; i < EACH; i++) {
+        int at = i * TILE_THREADS + (int)threadIdx.x;
+        had[i] = read(at / BN, at % BN);
+    }
     float acc[SHAPE::NF][4] = {};
     for (int64_t from = 0; from < k; from += CHUNK) {
         int left = k - from < CHUNK ? (int)(k - from) : CHUNK, whole = (left + STEP - 1) / STEP * STEP;
@@ -339,6 +356,7 @@ DEVICE void block_product(void *shared, const struct matrix<SA> &a, int64_t m, c
             stage_a(from, whole);
             stage_b(from, whole);
         }
+        if (from == 0) meanwhile();
         copies_wait();
         BLOCK_SYNC();
         constexpr int COLUMNS = SHAPE::NF * 8;
@@ -346,14 +364,6 @@ DEVICE void block_product(void *shared, const struct matrix<SA> &a, int64_t m, c
             acc, a_tile + wm * 16 * (SHAPE::A_TURNED ? 1 : SHAPE::A_PITCH), SHAPE::A_PITCH,
             b_tile + wn * COLUMNS * (SHAPE::B_TURNED ? 1 : SHAPE::B_PITCH), SHAPE::B_PITCH, wk, SHAPE::WK,
             whole / STEP);
-    }
-    typedef decltype(read(0, 0)) had_type;
-    constexpr int EACH = BM * BN / TILE_THREADS;
-    had_type had[EACH];
-#pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        int at = i * TILE_THREADS + (int)threadIdx.x;
-        had[i] = read(at / BN, at % BN);
     }
     BLOCK_SYNC();
     float *c_tile = static_cast<float *>(shared);

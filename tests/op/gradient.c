@@ -138,6 +138,13 @@ static void pool(void **state)
             check_back(*state, desc_pool(OP_POOL, x, (enum pool_kind)kind, k, s, index),
                        desc_pool(OP_POOL_BACK, x, (enum pool_kind)kind, k, s, index), "y");
         }
+    for (int i = 0; i < 3; i++)
+        for (int kind = 0; kind < 2; kind++) {
+            struct pool_window window = {(enum pool_kind)kind, windows[i][0], windows[i][1]};
+            int index = kind == POOL_MAX;
+            check_back(*state, desc_norm_pool(OP_NORM_POOL, 2, x, ACT_RELU, window, index),
+                       desc_norm_pool(OP_NORM_POOL_BACK, 2, x, ACT_RELU, window, index), "y");
+        }
     for (int a = 1; a <= 8; a++)
         check_back(*state, desc_apool(OP_APOOL, x, a, 9 - a), desc_apool(OP_APOOL_BACK, x, a, 9 - a), "y");
 }

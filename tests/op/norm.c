@@ -1,4 +1,4 @@
-/* norm, norm_eval, norm_back, act, act_back, add, unit, unit_back on every backend, against the reference. */
+/* norm, norm_eval, norm_back, the three with pooling, act, act_back, add, unit, unit_back on every backend, against the reference. */
 #include "support/op_harness.h"
 
 #include <setjmp.h>
@@ -71,6 +71,51 @@ static void norm_back(void **state)
     harness_finish(*state);
 }
 
+/* Odd sizes, windows that overlap and that leave edges out. */
+static const struct {
+    int slices;
+    int64_t dim[4];
+    int kernel, stride;
+} pooled[] = {
+    {1, {5, 3, 7, 5}, 2, 2},    {2, {2, 16, 13, 13}, 3, 2}, {4, {4, 17, 5, 9}, 2, 1},
+    {3, {3, 48, 8, 8}, 2, 2},   {2, {4, 33, 4, 3}, 3, 1},   {1, {3, 9, 6, 4}, 1, 1},
+    {1, {1, 32, 33, 17}, 3, 2}, {2, {6, 5, 8, 9}, 2, 3},    {1, {3, 20, 11, 11}, 5, 3},
+};
+
+static void check_norm_pool(struct harness *h, enum op_kind kind, int runs)
+{
+    for (size_t i = 0; i < sizeof pooled / sizeof pooled[0]; i++)
+        for (int k = 0; k < 2 * ACT_COUNT; k++)
+            for (int index = 0; index < 2; index++) {
+                struct pool_window window = {k % 2 ? POOL_AVERAGE : POOL_MAX, pooled[i].kernel, pooled[i].stride};
+                if (window.kind == POOL_AVERAGE ? index : kind == OP_NORM_POOL_BACK && !index) continue;
+                struct op_case c = {.desc = desc_norm_pool(kind, pooled[i].slices,
+                                                           tensor_plain(DTYPE_F32, 4, pooled[i].dim), (enum act)(k / 2),
+                                                           window, index)};
+                if (!runs) c.desc.arg[5] = c.desc.arg[6] = (struct tensor){0};
+                harness_check(h, &c);
+            }
+}
+
+static void norm_pool(void **state)
+{
+    check_norm_pool(*state, OP_NORM_POOL, 1);
+    check_norm_pool(*state, OP_NORM_POOL, 0);
+    harness_finish(*state);
+}
+
+static void norm_pool_eval(void **state)
+{
+    check_norm_pool(*state, OP_NORM_POOL_EVAL, 1);
+    harness_finish(*state);
+}
+
+static void norm_pool_back(void **state)
+{
+    check_norm_pool(*state, OP_NORM_POOL_BACK, 1);
+    harness_finish(*state);
+}
+
 static void act(void **state)
 {
     for (int act = 0; act < ACT_COUNT; act++)
@@ -104,7 +149,9 @@ static void add(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(norm), cmocka_unit_test(norm_alone), cmocka_unit_test(norm_eval), cmocka_unit_test(norm_back),
-        cmocka_unit_test(act),  cmocka_unit_test(add),        cmocka_unit_test(unit),      cmocka_unit_test(unit_back)};
+        cmocka_unit_test(norm),           cmocka_unit_test(norm_alone), cmocka_unit_test(norm_eval),
+        cmocka_unit_test(norm_back),      cmocka_unit_test(norm_pool),  cmocka_unit_test(norm_pool_eval),
+        cmocka_unit_test(norm_pool_back), cmocka_unit_test(act),        cmocka_unit_test(add),
+        cmocka_unit_test(unit),           cmocka_unit_test(unit_back)};
     return cmocka_run_group_tests(tests, harness_open, harness_close);
 }

@@ -60,6 +60,9 @@ static void texts(void **state)
     assert_string_equal(op_text(&d, small, sizeof small), "conv_weight");
     d = desc_norm(OP_NORM_EVAL, 1, f32_2(6, 5), ACT_RELU);
     assert_non_null(strstr(op_text(&d, text, sizeof text), "act relu"));
+    struct pool_window window = {POOL_AVERAGE, 3, 2};
+    d = desc_norm_pool(OP_NORM_POOL_EVAL, 1, f32_4(6, 5, 7, 7), ACT_RELU, window, 0);
+    assert_non_null(strstr(op_text(&d, text, sizeof text), "act relu, average kernel 3 stride 2"));
 }
 
 static void refuse(struct op_desc desc, const char *word)
@@ -113,6 +116,16 @@ static void checks(void **state)
     bad.arg[6] = (struct tensor){0};
     assert_int_equal(op_check(&bad), HFF_OK);
     refuse(desc_pool(OP_POOL_BACK, f32_4(1, 1, 4, 4), POOL_MAX, 2, 2, 0), "argument index is missing");
+    struct pool_window window = {POOL_MAX, 2, 2};
+    bad = desc_norm_pool(OP_NORM_POOL, 1, f32_4(2, 3, 5, 4), ACT_RELU, window, 1);
+    assert_int_equal(op_check(&bad), HFF_OK);
+    bad.arg[6] = (struct tensor){0};
+    refuse(bad, "argument run_var is missing");
+    bad = desc_norm_pool(OP_NORM_POOL_EVAL, 1, f32_4(2, 3, 5, 4), ACT_RELU, window, 0);
+    assert_int_equal(op_check(&bad), HFF_OK);
+    bad.attr.norm.pool.stride = 1;
+    refuse(bad, "window");
+    refuse(desc_norm_pool(OP_NORM_POOL_BACK, 1, f32_4(2, 3, 5, 4), ACT_RELU, window, 0), "argument index is missing");
     refuse(desc_hff(1, (struct hff_sizes){6, 5, 2, 7}, HFF_LOSS_PAIRWISE, 0, 0.1, 1, 0, 0), "smoothing");
     bad = desc_hff(1, (struct hff_sizes){6, 5, 2, 7}, HFF_LOSS_SOFTMAX, 0, 0, 1, 0, 1);
     bad.arg[11] = tensor_make1(DTYPE_I64, 5);

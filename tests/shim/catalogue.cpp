@@ -23,6 +23,9 @@ static std::vector<launcher> launchers_of(enum op_kind kind)
     case OP_ACT_BACK: return {L(kernel_act_back)};
     case OP_POOL: return {L(kernel_pool)};
     case OP_POOL_BACK: return {L(kernel_pool_back)};
+    case OP_NORM_POOL: return {L(kernel_norm)};
+    case OP_NORM_POOL_EVAL: return {L(kernel_norm_eval)};
+    case OP_NORM_POOL_BACK: return {L(kernel_norm_back)};
     case OP_APOOL: return {L(kernel_apool)};
     case OP_APOOL_BACK: return {L(kernel_apool_back)};
     case OP_ADD: return {L(kernel_add)};

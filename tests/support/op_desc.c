@@ -64,6 +64,19 @@ struct op_desc desc_pool(enum op_kind kind, struct tensor x, enum pool_kind pool
     return d;
 }
 
+struct op_desc desc_norm_pool(enum op_kind kind, int slices, struct tensor x, enum act act, struct pool_window window,
+                              int index)
+{
+    struct op_desc d = desc_norm(kind, slices, x, act);
+    int k = window.kernel, s = window.stride, last = op_table[kind].args - 1;
+    struct tensor y = f32_4(x.dim[0], x.dim[1], (x.dim[2] - k) / s + 1, (x.dim[3] - k) / s + 1);
+    d.arg[kind == OP_NORM_POOL ? 7 : 5] = d.arg[last] = y;
+    d.arg[last].dtype = DTYPE_U8;
+    if (!index) d.arg[last] = (struct tensor){0};
+    d.attr.norm.pool = window;
+    return d;
+}
+
 struct op_desc desc_apool(enum op_kind kind, struct tensor x, int64_t a, int64_t b)
 {
     struct op_desc d = desc_make(kind, 1);

@@ -98,6 +98,9 @@ struct op_desc desc_conv(enum op_kind kind, int slices, int64_t batch, int64_t i
                          int64_t width, int kernel, int stride, int pad, int bias);
 struct op_desc desc_norm(enum op_kind kind, int slices, struct tensor x, enum act act);
 struct op_desc desc_pool(enum op_kind kind, struct tensor x, enum pool_kind pool, int kernel, int stride, int index);
+/* norm_pool, norm_pool_eval, norm_pool_back */
+struct op_desc desc_norm_pool(enum op_kind kind, int slices, struct tensor x, enum act act, struct pool_window window,
+                              int index);
 struct op_desc desc_apool(enum op_kind kind, struct tensor x, int64_t a, int64_t b);
 struct hff_sizes {
     int64_t batch, classes, per_class, width;

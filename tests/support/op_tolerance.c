@@ -65,6 +65,31 @@ static struct op_room norm_room(const struct op_case *c, const struct op_values 
     return room(4 * gamma * invstd * (4 + v * v), 4);
 }
 
+/* norm's room, with pooling beside it. An average adds kernel^2 values of the map (up to 5 gamma, or as run_var makes
+ * them) in f32. In bf16 what lies between the two ops, the map or its gradient, is rounded too, by up to 2^-9 of itself
+ * (2^14 eps): a maximum does not see that but for equal ones, whose first place is then another; averages and, in the
+ * backward, sums over overlapping windows do. */
+static struct op_room norm_pool_room(const struct op_case *c, const struct op_values *in, const struct op_values *truth,
+                                     int arg)
+{
+    struct op_case alone = *c;
+    const struct op_desc *d = &c->desc;
+    const struct pool_window *window = &d->attr.norm.pool;
+    int narrow = c->data & DATA_BF16 ? 1 << 14 : 0, back = d->kind == OP_NORM_POOL_BACK;
+    int average = window->kind == POOL_AVERAGE, kernel = window->kernel;
+    if (d->arg[arg].dtype == DTYPE_U8) return room(narrow ? kernel * kernel / FLT_EPSILON : 0, 0);
+    alone.desc.kind = back ? OP_NORM_BACK : d->kind == OP_NORM_POOL ? OP_NORM : OP_NORM_EVAL;
+    struct op_room of = norm_room(&alone, in, truth, arg);
+    double gamma = largest(in->arg[1], d->arg[0].dim[1]), size = (d->kind == OP_NORM_POOL ? 5 : 12) * gamma + 1;
+    if (!back && d->arg[arg].rank == 4 && average) of.absolute += FLT_EPSILON * size * (kernel * kernel + narrow);
+    if (!back || !narrow || !(average || kernel > window->stride)) return of;
+    double n = (double)tensor_count(&d->arg[0]) / (double)d->arg[0].dim[1],
+           invstd = largest(in->arg[4], d->arg[0].dim[1]);
+    double v = invstd * (largest(in->arg[0], tensor_count(&d->arg[0])) + largest(in->arg[3], d->arg[0].dim[1]));
+    of.absolute += FLT_EPSILON * narrow * (arg == 6 ? 5 * gamma * invstd : 2 * (1 + v) * sqrt(n));
+    return of;
+}
+
 /* A cosine is a sum of D products of unit vectors: its error is some eps, growing at most as sqrt(D) / 4. Scores have
  * that times scale; grad = softmax / B the same again, relative; de = (projection of sum_c scale grad p) / ||e|| sums
  * errors of components of size 1 / sqrt(D), at most 4 times that. dp sums over samples what components of z carry.
@@ -158,7 +183,8 @@ static struct op_room f32_room(const struct op_case *c, const struct op_values *
                                int arg)
 {
     const struct op_desc *d = &c->desc;
-    if (d->arg[arg].dtype != DTYPE_F32 && d->arg[arg].dtype != DTYPE_F64) return room(0, 0);
+    int joined = d->kind == OP_NORM_POOL || d->kind == OP_NORM_POOL_EVAL; /* whose index has room */
+    if (d->arg[arg].dtype != DTYPE_F32 && d->arg[arg].dtype != DTYPE_F64 && !joined) return room(0, 0);
     if (c->data & DATA_LATCHED) return room(0, 0);
     switch (d->kind) {
     case OP_REORDER:
@@ -175,6 +201,9 @@ static struct op_room f32_room(const struct op_case *c, const struct op_values *
     case OP_NORM:
     case OP_NORM_EVAL:
     case OP_NORM_BACK: return norm_room(c, in, truth, arg);
+    case OP_NORM_POOL:
+    case OP_NORM_POOL_EVAL:
+    case OP_NORM_POOL_BACK: return norm_pool_room(c, in, truth, arg);
     case OP_ACT:
     case OP_ACT_BACK: return room(0, 2);
     case OP_POOL:

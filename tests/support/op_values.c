@@ -72,11 +72,12 @@ static void fill_norm(const struct op_case *c, struct op_values *v)
         v->arg[2][i] = single(v->arg[2][i] / 4);
         v->arg[3][i] = single(v->arg[3][i] / 4);
     }
-    if (c->desc.kind == OP_NORM && v->arg[6]) fill_positive(v->arg[6], channels);
-    if (c->desc.kind != OP_NORM) fill_positive(v->arg[4], channels); /* run_var or invstd */
-    for (int64_t i = 0; c->desc.kind == OP_NORM && i < tensor_count(&c->desc.arg[0]); i++)
+    int forward = c->desc.kind == OP_NORM || c->desc.kind == OP_NORM_POOL;
+    if (forward && v->arg[6]) fill_positive(v->arg[6], channels);
+    if (!forward) fill_positive(v->arg[4], channels); /* run_var or invstd */
+    for (int64_t i = 0; forward && i < tensor_count(&c->desc.arg[0]); i++)
         v->arg[0][i] = single(v->arg[0][i] + (double)(i / area % channels % 8)); /* means that differ */
-    if (c->desc.kind == OP_NORM_BACK) avoid_kink(c, v);
+    if (c->desc.kind == OP_NORM_BACK || c->desc.kind == OP_NORM_POOL_BACK) avoid_kink(c, v);
 }
 
 /* The argument of that name; NULL where the op has none. */
@@ -127,11 +128,11 @@ static void fill_hyper(const struct op_case *c, struct op_values *v)
     if (c->data & DATA_NOT_FINITE) v->arg[0][tensor_count(&c->desc.arg[0]) / 2] = INFINITY;
 }
 
-static void fill_place(const struct op_case *c, struct op_values *v, struct rng *rng)
+/* Places in windows, in argument at. */
+static void fill_place(const struct op_case *c, struct op_values *v, int at, int kernel, struct rng *rng)
 {
-    int places = c->desc.attr.pool.kernel * c->desc.attr.pool.kernel;
-    for (int64_t i = 0; v->arg[0] && i < tensor_count(&c->desc.arg[0]); i++)
-        v->arg[0][i] = rng_below(rng, (uint32_t)places);
+    for (int64_t i = 0; v->arg[at] && i < tensor_count(&c->desc.arg[at]); i++)
+        v->arg[at][i] = rng_below(rng, (uint32_t)(kernel * kernel));
 }
 
 /* Pixels, numbers of samples of which some are padding, shares. */
@@ -180,8 +181,14 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     switch (c->desc.kind) {
     case OP_NORM:
     case OP_NORM_EVAL:
-    case OP_NORM_BACK: fill_norm(c, v); return;
-    case OP_POOL_BACK: fill_place(c, v, rng); return;
+    case OP_NORM_BACK:
+    case OP_NORM_POOL:
+    case OP_NORM_POOL_EVAL: fill_norm(c, v); return;
+    case OP_NORM_POOL_BACK:
+        fill_norm(c, v);
+        fill_place(c, v, 9, c->desc.attr.norm.pool.kernel, rng);
+        return;
+    case OP_POOL_BACK: fill_place(c, v, 0, c->desc.attr.pool.kernel, rng); return;
     case OP_AUGMENT: fill_augment(c, v, rng); return;
     case OP_HFF:
     case OP_HFF_EVAL: fill_hff(c, v, rng); return;

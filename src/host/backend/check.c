@@ -87,14 +87,25 @@ static hff_status check_conv(const struct op_desc *desc, const struct sizes *siz
     return check_window(desc, sizes, desc->attr.conv.kernel, desc->attr.conv.stride, desc->attr.conv.pad);
 }
 
-static hff_status check_pool(const struct op_desc *desc, const struct sizes *sizes)
+/* index: of a backward op; -1: of none. */
+static hff_status check_pooling(const struct op_desc *desc, const struct sizes *sizes, const struct pool_window *window,
+                                int index)
 {
     char text[512];
-    if (desc->attr.pool.kernel > 16)
-        return fail(HFF_E_CONFIG, "op %s: kernel above 16", op_text(desc, text, sizeof text));
-    if (desc->kind == OP_POOL_BACK && desc->attr.pool.kind == POOL_MAX && desc->arg[0].rank == 0)
-        return bad_arg(desc, 0, "is missing");
-    return check_window(desc, sizes, desc->attr.pool.kernel, desc->attr.pool.stride, 0);
+    if (window->kernel > 16) return fail(HFF_E_CONFIG, "op %s: kernel above 16", op_text(desc, text, sizeof text));
+    if (index >= 0 && window->kind == POOL_MAX && desc->arg[index].rank == 0) return bad_arg(desc, index, "is missing");
+    return check_window(desc, sizes, window->kernel, window->stride, 0);
+}
+
+static hff_status check_pool(const struct op_desc *desc, const struct sizes *sizes)
+{
+    return check_pooling(desc, sizes, &desc->attr.pool, desc->kind == OP_POOL_BACK ? 0 : -1);
+}
+
+static hff_status check_norm_pool(const struct op_desc *desc, const struct sizes *sizes)
+{
+    if (desc->kind == OP_NORM_POOL) TRY(check_norm(desc, sizes));
+    return check_pooling(desc, sizes, &desc->attr.norm.pool, desc->kind == OP_NORM_POOL_BACK ? 9 : -1);
 }
 
 static hff_status check_hff(const struct op_desc *desc, const struct sizes *sizes)
@@ -215,6 +226,9 @@ static const attr_check attr_checks[OP_KINDS] = {
     [OP_NORM] = check_norm,
     [OP_POOL] = check_pool,
     [OP_POOL_BACK] = check_pool,
+    [OP_NORM_POOL] = check_norm_pool,
+    [OP_NORM_POOL_EVAL] = check_norm_pool,
+    [OP_NORM_POOL_BACK] = check_norm_pool,
     [OP_AUGMENT] = check_augment,
     [OP_HFF] = check_hff,
     [OP_HFF_EVAL] = check_hff,

@@ -98,6 +98,17 @@ const struct op_info op_table[OP_KINDS] = {
         {A("x", IN, "BCHW"), A("y", OUT, "BChw"), {"index", OUT | MAYBE, DTYPE_U8, "BChw"}}, NULL},
     [OP_POOL_BACK] = {"pool_back", 0, 3,
         {{"index", IN | MAYBE, DTYPE_U8, "BChw"}, A("dy", IN, "BChw"), A("dx", OUT, "BCHW")}, NULL},
+    [OP_NORM_POOL] = {"norm_pool", 1, 9,
+        {A("x", IN, "BCHW"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", OUT, "C"), R("invstd", OUT, "C"),
+         R("run_mean", BOTH | MAYBE, "C"), R("run_var", BOTH | MAYBE, "C"), A("y", OUT, "BChw"),
+         {"index", OUT | MAYBE, DTYPE_U8, "BChw"}}, NULL},
+    [OP_NORM_POOL_EVAL] = {"norm_pool_eval", 0, 7,
+        {A("x", IN, "BCHW"), R("gamma", IN, "C"), R("beta", IN, "C"), R("run_mean", IN, "C"), R("run_var", IN, "C"),
+         A("y", OUT, "BChw"), {"index", OUT | MAYBE, DTYPE_U8, "BChw"}}, NULL},
+    [OP_NORM_POOL_BACK] = {"norm_pool_back", 1, 10,
+        {A("x", IN, "BCHW"), R("gamma", IN, "C"), R("beta", IN, "C"), R("mean", IN, "C"), R("invstd", IN, "C"),
+         A("dy", IN, "BChw"), A("dx", OUT, "BCHW"), R("dgamma", OUT, "C"), R("dbeta", OUT, "C"),
+         {"index", IN | MAYBE, DTYPE_U8, "BChw"}}, NULL},
     [OP_APOOL] = {"apool", 0, 2, {A("x", IN, "BCHW"), A("y", OUT, "BCab")}, NULL},
     [OP_APOOL_BACK] = {"apool_back", 0, 2, {A("dy", IN, "BCab"), A("dx", OUT, "BCHW")}, NULL},
     [OP_ADD] = {"add", 0, 3, {A("a", IN, "B*"), A("b", IN, "B*"), A("y", OUT, "B*")}, NULL},
@@ -170,6 +181,18 @@ double op_bytes(const struct op_desc *desc)
     return bytes;
 }
 
+static void pool_text(const struct pool_window *window, char *out, size_t size)
+{
+    snprintf(out, size, ", %s kernel %d stride %d", window->kind == POOL_MAX ? "max" : "average", window->kernel,
+             window->stride);
+}
+
+static void norm_text(const struct op_desc *d, char *out, size_t size)
+{
+    snprintf(out, size, ", eps %g momentum %g act %s", d->attr.norm.eps, d->attr.norm.momentum,
+             act_word(d->attr.norm.act));
+}
+
 /* The attributes with ", " before them. */
 static void attr_text(const struct op_desc *d, char *out, size_t size)
 {
@@ -181,17 +204,17 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
         return;
     case OP_NORM:
     case OP_NORM_EVAL:
-    case OP_NORM_BACK:
-        snprintf(out, size, ", eps %g momentum %g act %s", d->attr.norm.eps, d->attr.norm.momentum,
-                 act_word(d->attr.norm.act));
+    case OP_NORM_BACK: norm_text(d, out, size); return;
+    case OP_NORM_POOL:
+    case OP_NORM_POOL_EVAL:
+    case OP_NORM_POOL_BACK:
+        norm_text(d, out, size);
+        pool_text(&d->attr.norm.pool, out + strlen(out), size - strlen(out));
         return;
     case OP_ACT:
     case OP_ACT_BACK: snprintf(out, size, ", %s", act_word(d->attr.act.act)); return;
     case OP_POOL:
-    case OP_POOL_BACK:
-        snprintf(out, size, ", %s kernel %d stride %d", d->attr.pool.kind == POOL_MAX ? "max" : "average",
-                 d->attr.pool.kernel, d->attr.pool.stride);
-        return;
+    case OP_POOL_BACK: pool_text(&d->attr.pool, out, size); return;
     case OP_HFF:
         snprintf(out, size, ", %s margin %g smoothing %g discount %g global_batch %lld",
                  d->attr.hff.loss == HFF_LOSS_SOFTMAX ? "softmax" : "pairwise", d->attr.hff.margin,

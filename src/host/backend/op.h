@@ -34,6 +34,11 @@
  *                                             index = its place in the window, row kernel + column (kernel <= 16);
  *                                             average: sum / kernel^2. No padding, H' = (H - kernel) / stride + 1
  * pool_back       index?, dy, dx              overlapping windows add up; max needs the index
+ * norm_pool       x (B,C,H,W), gamma, beta, mean out, invstd out, run_mean?, run_var?, y (B,C,H',W'), index? u8
+ *                                             norm, then pool of what it gives, which is rounded as if it were written
+ * norm_pool_eval  x, gamma, beta, run_mean, run_var, y, index?              norm_eval, then pool
+ * norm_pool_back  x, gamma, beta, mean, invstd, dy (B,C,H',W'), dx (B,C,H,W), dgamma, dbeta, index?
+ *                                             pool_back, then norm_back; max needs the index. It and norm_pool: sliced
  * apool           x (B,C,H,W), y (B,C,a,b)    adaptive average pool: window of output i: [i H / a, ceil((i+1) H / a))
  * apool_back      dy, dx
  * add             a, b, y                     y = a + b; y may be a's memory (in place)
@@ -131,6 +136,9 @@ enum op_kind {
     OP_ACT_BACK,
     OP_POOL,
     OP_POOL_BACK,
+    OP_NORM_POOL,
+    OP_NORM_POOL_EVAL,
+    OP_NORM_POOL_BACK,
     OP_APOOL,
     OP_APOOL_BACK,
     OP_ADD,
@@ -164,6 +172,10 @@ enum op_kind {
 enum { OP_ARGS = 12 };
 
 enum pool_kind { POOL_MAX, POOL_AVERAGE };
+struct pool_window {
+    enum pool_kind kind;
+    int kernel, stride;
+};
 /* What the engine sets before a step or a pass of an evaluation, in i64. */
 enum tick {
     TICK_STEP,   /* of training, from 1 */
@@ -224,14 +236,12 @@ struct op_desc {
         struct {
             double eps, momentum;
             enum act act;
+            struct pool_window pool; /* of norm_pool, norm_pool_eval, norm_pool_back */
         } norm;
         struct {
             enum act act;
         } act;
-        struct {
-            enum pool_kind kind;
-            int kernel, stride;
-        } pool;
+        struct pool_window pool;
         struct augment_rule augment;
         struct {
             int64_t global_batch;

@@ -107,8 +107,10 @@ void *cpu_op_new(struct cpu_backend *backend, const struct op_desc *desc, size_t
 static hff_status cpu_op_create(struct backend *base, const struct op_desc *desc, struct op **out)
 {
     *out = NULL;
-    if ((unsigned)desc->kind >= OP_KINDS || !cpu_table[desc->kind])
+    if ((unsigned)desc->kind >= OP_KINDS)
         return fail(HFF_E_CONFIG, "the cpu backend has no op number %d", (int)desc->kind);
+    if (!cpu_table[desc->kind])
+        return fail(HFF_E_CONFIG, "the cpu backend does not do op %s", op_table[desc->kind].name);
     TRY(op_check(desc));
     dnnl_single_thread();
     struct cpu_op *op = NULL;

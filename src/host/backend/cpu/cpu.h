@@ -42,7 +42,7 @@ typedef hff_status (*cpu_create)(struct cpu_backend *backend, const struct op_de
  * NULL after fail(HFF_E_MEMORY). */
 void *cpu_op_new(struct cpu_backend *backend, const struct op_desc *desc, size_t size);
 
-extern const cpu_create cpu_table[OP_KINDS]; /* table.c: one row an op */
+extern const cpu_create cpu_table[OP_KINDS]; /* table.c: one row an op; NULL: it does not do it */
 
 /* product.c: C (m, n) = op(A) op(B), or C += with accumulate; row-major with leading dimensions, C in f32; op(X) is X or
  * its transpose.

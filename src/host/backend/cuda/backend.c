@@ -147,6 +147,7 @@ const struct backend_api backend_cuda = {
     .free = free_memory,
     .computes = computes,
     .activation = activation,
+    .joins_pool = 1,
     .op_create = op_create,
     .op_destroy = cuda_op_destroy,
     .op_workspace = op_workspace,

@@ -1,10 +1,16 @@
-/* norm, norm_eval, norm_back: src/kernels/norm.cu. */
+/* norm, norm_eval, norm_back, and the three with pooling: src/kernels/norm.cu. */
 #include "cuda.h"
 
 struct norm_op {
     struct cuda_op base;
     struct kernel_norm_args args;
 };
+
+/* Where an op with pooling has its index, last of all; NULL where it is absent or the op has none. */
+static void *index_of(const struct cuda_op *op, void *const *args, int at)
+{
+    return at < op_table[op->op.desc.kind].args && op->op.desc.arg[at].rank ? args[at] : NULL;
+}
 
 static hff_status norm_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
 {
@@ -17,6 +23,7 @@ static hff_status norm_run(struct cuda_op *base, struct stream *stream, void *co
     a.run_mean = args[5];
     a.run_var = args[6];
     a.y = args[7];
+    a.index = index_of(base, args, 8);
     a.workspace = workspace;
     a.tickets = stream->tickets;
     return cuda_launched(kernel_norm(&a, stream->handle), "norm");
@@ -32,6 +39,7 @@ static hff_status norm_eval_run(struct cuda_op *base, struct stream *stream, voi
     a.run_mean = args[3];
     a.run_var = args[4];
     a.y = args[5];
+    a.index = index_of(base, args, 6);
     return cuda_launched(kernel_norm_eval(&a, stream->handle), "norm_eval");
 }
 
@@ -47,6 +55,7 @@ static hff_status norm_back_run(struct cuda_op *base, struct stream *stream, voi
     a.dx = args[6];
     a.dgamma = args[7];
     a.dbeta = args[8];
+    a.index = index_of(base, args, 9);
     a.workspace = workspace;
     a.tickets = stream->tickets;
     return cuda_launched(kernel_norm_back(&a, stream->handle), "norm_back");
@@ -69,8 +78,28 @@ static hff_status create(struct cuda_backend *backend, const struct op_desc *des
                                          .act = desc->attr.norm.act,
                                          .eps = desc->attr.norm.eps,
                                          .momentum = desc->attr.norm.momentum};
-    op->base.workspace = desc->kind == OP_NORM_EVAL ? 0 : kernel_norm_workspace(&op->args);
+    int eval = desc->kind == OP_NORM_EVAL || desc->kind == OP_NORM_POOL_EVAL;
+    op->base.workspace = eval ? 0 : kernel_norm_workspace(&op->args);
     return HFF_OK;
+}
+
+/* pooled: the argument behind the windows; index: of their places. */
+static hff_status create_pool(struct cuda_backend *backend, const struct op_desc *desc, struct cuda_op **out,
+                              int pooled, int index,
+                              hff_status (*run)(struct cuda_op *, struct stream *, void *const *, void *))
+{
+    struct cuda_view y, places;
+    TRY(create(backend, desc, out, run));
+    struct kernel_norm_args *args = &((struct norm_op *)*out)->args;
+    args->pool.kind = desc->attr.norm.pool.kind;
+    args->pool.kernel = desc->attr.norm.pool.kernel;
+    args->pool.stride = desc->attr.norm.pool.stride;
+    TRY(cuda_view(desc, pooled, &y));
+    if (y.pitch != args->pitch) return cuda_refuse(desc, "its activations lie in different ways");
+    if (desc->arg[index].rank == 0) return HFF_OK;
+    TRY(cuda_view(desc, index, &places));
+    return places.pitch == args->pitch ? HFF_OK
+                                       : cuda_refuse(desc, "the index lies in another way than the activations");
 }
 
 CUDA_CREATE(norm)
@@ -86,4 +115,19 @@ CUDA_CREATE(norm_eval)
 CUDA_CREATE(norm_back)
 {
     return create(backend, desc, out, norm_back_run);
+}
+
+CUDA_CREATE(norm_pool)
+{
+    return create_pool(backend, desc, out, 7, 8, norm_run);
+}
+
+CUDA_CREATE(norm_pool_eval)
+{
+    return create_pool(backend, desc, out, 5, 6, norm_eval_run);
+}
+
+CUDA_CREATE(norm_pool_back)
+{
+    return create_pool(backend, desc, out, 5, 9, norm_back_run);
 }

@@ -11,6 +11,7 @@
 #include "moments.inc.h"
 #include "norm.inc.h"
 #include "pool.inc.h"
+#include "pool_norm.inc.h"
 #include "product.inc.h"
 #include "update.inc.h"
 
@@ -29,6 +30,9 @@ const ref_run REF_TABLE[OP_KINDS] = {
     [OP_ACT_BACK] = act_back,
     [OP_POOL] = pool,
     [OP_POOL_BACK] = pool_back,
+    [OP_NORM_POOL] = norm_pool,
+    [OP_NORM_POOL_EVAL] = norm_pool_eval,
+    [OP_NORM_POOL_BACK] = norm_pool_back,
     [OP_APOOL] = apool,
     [OP_APOOL_BACK] = apool_back,
     [OP_ADD] = add,

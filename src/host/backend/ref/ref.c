@@ -25,6 +25,8 @@ size_t ref_work(const struct op_desc *desc)
         return (size_t)(tensor_count(&desc->arg[0]) + desc->arg[0].dim[0] + desc->arg[0].dim[1]);
     if (desc->kind == OP_AUGMENT)
         return augment_scratch(desc) / sizeof(double) + (size_t)(tensor_row(&desc->arg[6]) + 1) / 2;
+    if (desc->kind == OP_NORM_POOL || desc->kind == OP_NORM_POOL_EVAL || desc->kind == OP_NORM_POOL_BACK)
+        return (size_t)tensor_count(&desc->arg[0]);
     if (desc->kind != OP_HFF && desc->kind != OP_HFF_EVAL) return 0;
     const struct tensor *p = &desc->arg[1];
     int64_t rows = p->dim[0] * p->dim[1];

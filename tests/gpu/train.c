@@ -103,6 +103,41 @@ static void hff(void **state)
     beside_ref(SMALL_FIVES, "objective={sim: {beta: 0.6}}", "f32", 1e-5);
 }
 
+static int count_kind(const struct program *program, enum section section, enum op_kind kind)
+{
+    int count = 0;
+    for (int i = 0; i < program->count[section]; i++) count += program->section[section][i].op->desc.kind == kind;
+    return count;
+}
+
+/* A stage's pool is done by the norm in front of it, in training and in evaluation. */
+static void pools_are_joined(void **state)
+{
+    (void)state;
+    struct small_net *net = trained(SMALL_CNN, "run.seed=1", "cuda", "f32", 1, 1);
+    const struct program *program = net->setup.engine->stage[0].program;
+    assert_int_equal(count_kind(program, SECTION_FORWARD, OP_NORM_POOL), 1);
+    assert_int_equal(count_kind(program, SECTION_EVAL, OP_NORM_POOL_EVAL), 1);
+    assert_int_equal(count_kind(program, SECTION_BACKWARD, OP_NORM_POOL_BACK), 1);
+    assert_int_equal(count_kind(program, SECTION_FORWARD, OP_POOL), 0);
+    assert_int_equal(count_kind(program, SECTION_EVAL, OP_POOL), 0);
+    assert_int_equal(count_kind(program, SECTION_BACKWARD, OP_POOL_BACK), 0);
+    small_net_close(net);
+}
+
+/* Joined ops once more in the backward pass, and summed over parts of a batch. */
+static void recomputed(void **state)
+{
+    (void)state;
+    static const char deep[] = "run: {batch: 24, slices: 4, backend: cpu}\n"
+                               "net: {partition: whole, stages: [{conv: {channels: 12, pool: {max: 2}}}, {conv: "
+                               "{channels: 10, pool: {average: 2}}}, {conv: {channels: 9}, repeat: 2}]}\n"
+                               "objective: {head: {aux: 0, grid: 1}}\n";
+    beside_ref(deep, "engine.recompute=3", "f32", 1e-5);
+    beside_ref(deep, "engine.recompute=auto", "f32", 1e-5);
+    beside_ref(deep, "run={micro_batch: 4}", "f32", 1e-5);
+}
+
 static void rivals(void **state)
 {
     (void)state;
@@ -213,6 +248,8 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(hff),
+                                       cmocka_unit_test(pools_are_joined),
+                                       cmocka_unit_test(recomputed),
                                        cmocka_unit_test(rivals),
                                        cmocka_unit_test(ff),
                                        cmocka_unit_test(lanes_and_replays),

@@ -4,7 +4,7 @@
 
 #include "engine.h"
 
-/* The last thing done to a stage's graph: recomputation and sums over micro-batches, as asked for. */
+/* The last thing done to a stage's graph: joined ops, recomputation and sums over micro-batches, as asked for. */
 void engine_rewrite(const struct engine *engine, const struct config_node *root, struct stage_run *run,
                     struct graph *graph);
 

@@ -1,8 +1,14 @@
-/* What may be done to a stage's finished graph before it is lowered: other memory for the same numbers. */
+/* What may be done to a stage's finished graph before it is lowered: other ops or other memory for the same numbers. */
 #ifndef HFF_NET_REWRITE_H
 #define HFF_NET_REWRITE_H
 
 #include "graph.h"
+
+/* In every section a norm, or norm_eval, whose result nothing but the pool next to it reads becomes norm_pool (norm_pool_eval),
+ * and a pool_back whose result nothing but the norm_back next to it reads becomes norm_pool_back: for backends that gain
+ * by it (joins_pool), since the large map between the two is never written. Not where windows overlap by half or more:
+ * every value is normalised once for each window that it lies in. Returns how many pairs were joined. */
+int graph_join_pools(struct graph *graph);
 
 enum { RECOMPUTE_AUTO = 0 };
 

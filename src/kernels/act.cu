@@ -8,7 +8,9 @@
 
 enum { THREADS = 256 };
 
-template <typename T, int V, bool BACK> KERNEL(THREADS) act_kernel(int act, int64_t count, const T *x, const T *dy, T *y)
+template <typename T, int V, bool BACK>
+KERNEL(THREADS)
+act_kernel(int act, int64_t count, const T *x, const T *dy, T *y)
 {
     int64_t whole = count / V, at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at < whole) {

@@ -8,8 +8,8 @@ struct Case {
 };
 
 static const Case cases[] = {
-    {3, 8, 6, 7, 8, 2, 2, POOL_MAX, false},     {2, 5, 7, 5, 8, 3, 2, POOL_MAX, true},
-    {2, 7, 5, 5, 7, 3, 1, POOL_MAX, true},      {1, 16, 9, 4, 16, 2, 3, POOL_MAX, false},
+    {3, 8, 6, 7, 8, 2, 2, POOL_MAX, false},       {2, 5, 7, 5, 8, 3, 2, POOL_MAX, true},
+    {2, 7, 5, 5, 7, 3, 1, POOL_MAX, true},        {1, 16, 9, 4, 16, 2, 3, POOL_MAX, false},
     {2, 12, 6, 6, 12, 2, 2, POOL_AVERAGE, false}, {3, 3, 5, 6, 8, 3, 1, POOL_AVERAGE, false},
     {1, 4, 16, 17, 4, 16, 1, POOL_MAX, false},
 };
@@ -101,8 +101,8 @@ static void not_a_number_wins(void **)
     assert_false(std::isnan(y.take()[1]));
 }
 
-static std::vector<unsigned char> check_adaptive(enum dtype dtype, int channels, int pitch, int height, int width, int a_rows,
-                                                 int a_columns)
+static std::vector<unsigned char> check_adaptive(enum dtype dtype, int channels, int pitch, int height, int width,
+                                                 int a_rows, int a_columns)
 {
     Activation x(dtype, 3, channels, height, width, pitch), y(dtype, 3, channels, a_rows, a_columns, pitch);
     Activation dx(dtype, 3, channels, height, width, pitch);
@@ -133,8 +133,8 @@ static std::vector<unsigned char> check_adaptive(enum dtype dtype, int channels,
 
 static void adaptive_pools(void **)
 {
-    static const int sizes[][6] = {{8, 8, 8, 8, 2, 2}, {5, 8, 7, 5, 3, 2}, {3, 3, 4, 6, 3, 4}, {16, 16, 5, 5, 1, 1},
-                                   {9, 16, 3, 3, 5, 4}, {4, 4, 1, 9, 1, 2}};
+    static const int sizes[][6] = {{8, 8, 8, 8, 2, 2},   {5, 8, 7, 5, 3, 2},  {3, 3, 4, 6, 3, 4},
+                                   {16, 16, 5, 5, 1, 1}, {9, 16, 3, 3, 5, 4}, {4, 4, 1, 9, 1, 2}};
     for (const int(&s)[6] : sizes)
         for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16})
             in_any_order([&] { return check_adaptive(dtype, s[0], s[1], s[2], s[3], s[4], s[5]); });

@@ -11,31 +11,41 @@ static void reports(int status, const char *part)
 
 static void a_barrier_that_not_all_reach(void **)
 {
-    reports(shim_launch(2, 64, 0, [] {
-        if (threadIdx.x < 40) BLOCK_SYNC();
-    }), "24 have returned");
-    reports(shim_launch(1, 64, 0, [] {
-        if (threadIdx.x < 32)
-            BLOCK_SYNC();
-        else
-            BLOCK_SYNC();
-    }), "others wait at");
-    reports(shim_launch(1, 32, 0, [] {
-        if (threadIdx.x < 31) warp_sum(1.0f);
-    }), "never come");
+    reports(shim_launch(2, 64, 0,
+                        [] {
+                            if (threadIdx.x < 40) BLOCK_SYNC();
+                        }),
+            "24 have returned");
+    reports(shim_launch(1, 64, 0,
+                        [] {
+                            if (threadIdx.x < 32)
+                                BLOCK_SYNC();
+                            else
+                                BLOCK_SYNC();
+                        }),
+            "others wait at");
+    reports(shim_launch(1, 32, 0,
+                        [] {
+                            if (threadIdx.x < 31) warp_sum(1.0f);
+                        }),
+            "never come");
 }
 
 static void shared_memory_overrun(void **)
 {
-    reports(shim_launch(1, 32, 0, [] {
-        SHARED(float, small, 5);
-        if (threadIdx.x == 7) small[threadIdx.x - 2] = 1;
-        BLOCK_SYNC();
-    }), "wrote behind");
-    reports(shim_launch(1, 32, 12, [] {
-        DYNAMIC_SHARED(float, small);
-        small[threadIdx.x % 4] = 1;
-    }), "wrote behind");
+    reports(shim_launch(1, 32, 0,
+                        [] {
+                            SHARED(float, small, 5);
+                            if (threadIdx.x == 7) small[threadIdx.x - 2] = 1;
+                            BLOCK_SYNC();
+                        }),
+            "wrote behind");
+    reports(shim_launch(1, 32, 12,
+                        [] {
+                            DYNAMIC_SHARED(float, small);
+                            small[threadIdx.x % 4] = 1;
+                        }),
+            "wrote behind");
 }
 
 /* Neighbours read what nobody ordered: with a barrier always right, without one not. */
@@ -109,8 +119,7 @@ static void tensor_core_twins(void **)
                 float d[4] = {};
                 const uint32_t half[2] = {y[2 * f], y[2 * f + 1]};
                 mma_bf16(d, x, half);
-                for (int i = 0; i < 4; i++)
-                    to[(lane / 4 + i / 2 * 8) * 16 + 8 * f + lane % 4 * 2 + i % 2] = d[i];
+                for (int i = 0; i < 4; i++) to[(lane / 4 + i / 2 * 8) * 16 + 8 * f + lane % 4 * 2 + i % 2] = d[i];
             }
         }));
         for (size_t m = 0; m < 16; m++)
@@ -132,9 +141,12 @@ static void tf32_rounding(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_barrier_that_not_all_reach), cmocka_unit_test(shared_memory_overrun),
-        cmocka_unit_test(a_missing_barrier_shows),      cmocka_unit_test(sums_and_exchanges),
-        cmocka_unit_test(tensor_core_twins),            cmocka_unit_test(tf32_rounding),
+        cmocka_unit_test(a_barrier_that_not_all_reach),
+        cmocka_unit_test(shared_memory_overrun),
+        cmocka_unit_test(a_missing_barrier_shows),
+        cmocka_unit_test(sums_and_exchanges),
+        cmocka_unit_test(tensor_core_twins),
+        cmocka_unit_test(tf32_rounding),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

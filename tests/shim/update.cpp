@@ -11,13 +11,13 @@ struct Tensor {
     Buffer<float> p_buffer, m_buffer, v_buffer, g_buffer;
     Buffer<unsigned char> copy;
 
-    Tensor(size_t outer_, size_t channels_, size_t area_, size_t pitch_, bool packed_, enum dtype copy_dtype_, float lr_factor_,
-           float decay_, uint32_t seed)
-        : outer(outer_), channels(channels_), area(area_), pitch(pitch_), count(outer_ * channels_ * (area_ ? area_ : 1)),
-          packed(packed_), copy_dtype(copy_dtype_), lr_factor(lr_factor_), decay(decay_), p(random_values(count, seed)),
-          g(random_values(count, seed + 1)), m(random_values(count, seed + 2)), v(random_values(count, seed + 3)),
-          p_buffer(floats(p)), m_buffer(floats(m)), v_buffer(squares()), g_buffer(gradient()),
-          copy(copied() * dtype_bytes(copy_dtype_))
+    Tensor(size_t outer_, size_t channels_, size_t area_, size_t pitch_, bool packed_, enum dtype copy_dtype_,
+           float lr_factor_, float decay_, uint32_t seed)
+        : outer(outer_), channels(channels_), area(area_), pitch(pitch_),
+          count(outer_ * channels_ * (area_ ? area_ : 1)), packed(packed_), copy_dtype(copy_dtype_),
+          lr_factor(lr_factor_), decay(decay_), p(random_values(count, seed)), g(random_values(count, seed + 1)),
+          m(random_values(count, seed + 2)), v(random_values(count, seed + 3)), p_buffer(floats(p)),
+          m_buffer(floats(m)), v_buffer(squares()), g_buffer(gradient()), copy(copied() * dtype_bytes(copy_dtype_))
     {
     }
     std::vector<float> squares()
@@ -68,7 +68,8 @@ struct Tensor {
     {
         copy.check();
         for (size_t i = 0; pitch && i < count; i++)
-            if (copy_at(i) != as_dtype(copy_dtype, p_buffer[i])) fail_msg("the copy of element %zu is not rounded p", i);
+            if (copy_at(i) != as_dtype(copy_dtype, p_buffer[i]))
+                fail_msg("the copy of element %zu is not rounded p", i);
     }
 };
 
@@ -96,9 +97,10 @@ static void reference_step(Tensor &t, bool adamw, bool momentum, bool nesterov, 
 static std::vector<unsigned char> check_update(bool adamw, bool momentum, bool nesterov, bool latched)
 {
     /* plain, odd, packed 3 x 3 with padded channels, packed gradient, one element, no copy, f32 copy */
-    Tensor tensors[] = {{1, 5000, 0, 1, false, DTYPE_BF16, 1, 0.01f, 10}, {3, 37, 0, 1, false, DTYPE_F32, 0.5f, 0, 20},
-                        {6, 3, 9, 8, false, DTYPE_BF16, 1, 0.1f, 30},     {5, 10, 4, 16, true, DTYPE_F32, 2, 0, 40},
-                        {1, 1, 0, 0, false, DTYPE_F32, 1, 0, 50},         {2, 2048, 0, 0, false, DTYPE_F32, 1, 0.02f, 60}};
+    Tensor tensors[] = {
+        {1, 5000, 0, 1, false, DTYPE_BF16, 1, 0.01f, 10}, {3, 37, 0, 1, false, DTYPE_F32, 0.5f, 0, 20},
+        {6, 3, 9, 8, false, DTYPE_BF16, 1, 0.1f, 30},     {5, 10, 4, 16, true, DTYPE_F32, 2, 0, 40},
+        {1, 1, 0, 0, false, DTYPE_F32, 1, 0, 50},         {2, 2048, 0, 0, false, DTYPE_F32, 1, 0.02f, 60}};
     std::vector<double> hyper = {0.01, 1 - 0.9 * 0.9, 1 - 0.999 * 0.999, 2}, norm = {1, 1, 0.7, latched ? 3.0 : 0.0};
     Buffer<double> hyper_buffer(hyper), norm_buffer(norm);
     std::vector<struct kernel_param> params;
@@ -109,8 +111,8 @@ static std::vector<unsigned char> check_update(bool adamw, bool momentum, bool n
             if (!momentum) params.back().m = nullptr;
         }
     std::vector<float> before = tensors[0].p_buffer.values();
-    struct kernel_update_args a = {(int)params.size(), params.data(), hyper_buffer.data(), norm_buffer.data(), 0.9, 0.999, 1e-8,
-                                   0.9, nesterov};
+    struct kernel_update_args a = {
+        (int)params.size(), params.data(), hyper_buffer.data(), norm_buffer.data(), 0.9, 0.999, 1e-8, 0.9, nesterov};
     run_ok(adamw ? kernel_adamw(&a, nullptr) : kernel_sgd(&a, nullptr));
     std::vector<unsigned char> bytes;
     for (Tensor &t : tensors) {
@@ -220,14 +222,15 @@ static std::vector<unsigned char> check_norm(double clip, double spoil, double l
     args.push_back(norm.data());
     reference(desc, args);
     Buffer<unsigned> tickets(std::vector<unsigned>(KERNEL_TICKETS, 0));
-    struct kernel_grad_norm_args a = {6, GRAD_GROUPS_BODY, grads.data(), clip, hyper_buffer.data(), norm_buffer.data(), nullptr,
-                                      tickets.data()};
+    struct kernel_grad_norm_args a = {
+        6, GRAD_GROUPS_BODY, grads.data(), clip, hyper_buffer.data(), norm_buffer.data(), nullptr, tickets.data()};
     Buffer<unsigned char> workspace(kernel_grad_norm_workspace(&a));
     a.workspace = workspace.data();
     run_ok(kernel_grad_norm(&a, nullptr));
     workspace.check();
     for (size_t i = 0; i < NORMS; i++)
-        if (!(std::isinf(norm[i]) && norm_buffer[i] == norm[i])) expect_near("norm", norm_buffer[i], norm[i], 0, 1e-12, i);
+        if (!(std::isinf(norm[i]) && norm_buffer[i] == norm[i]))
+            expect_near("norm", norm_buffer[i], norm[i], 0, 1e-12, i);
     for (Buffer<float> *b : buffers) delete b;
     std::vector<unsigned char> bytes;
     append(bytes, norm_buffer);
@@ -246,7 +249,8 @@ static void grad_norms(void **)
 
 int main()
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(adamw),    cmocka_unit_test(sgd),    cmocka_unit_test(many_copies),
-                                       cmocka_unit_test(retracts), cmocka_unit_test(clamps), cmocka_unit_test(grad_norms)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(adamw),       cmocka_unit_test(sgd),
+                                       cmocka_unit_test(many_copies), cmocka_unit_test(retracts),
+                                       cmocka_unit_test(clamps),      cmocka_unit_test(grad_norms)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -8,7 +8,8 @@ On the CPU the twin runs eager and compiled on one batch that lies ready. On a G
 CUDA graph, eager and compiled, and by default draws each batch from images that stay on the device (--data ready: no);
 steps are timed by events on the device. Rounds of hff and of every kind of twin alternate, so that a drift of the machine's
 speed hits all of them; the medians' ratios are what to quote. --partition whole is the same net by backpropagation, in hff
-and in PyTorch. A kind that fails is named with its reason, and the others go on.
+and in PyTorch. A kind that fails is named with its reason, and the others go on; --json is written anew after each kind
+that is ready and after each round.
 """
 import argparse
 import json
@@ -23,7 +24,7 @@ import time
 import torch
 import yaml
 
-from torch_twin import KINDS, Twin
+from torch_twin import KINDS, Images, Twin
 
 
 def settings(args, partition):
@@ -51,10 +52,8 @@ class Contest:
     """hff and the kinds of twin of one partition: rows by name, each with its times of all rounds."""
 
     def __init__(self, args, partition, config):
-        self.args, self.partition, self.rows, self.twins = args, partition, {'hff': {'times_ms': []}}, {}
-        for kind in args.kinds:
-            self.rows[kind] = {'times_ms': []}
-            self.guarded(kind, self.open, kind, config)
+        self.args, self.partition, self.config = args, partition, config
+        self.rows, self.twins, self.images = {'hff': {'times_ms': []}}, {}, None
 
     def guarded(self, name, call, *given):
         """A failure ends this row only."""
@@ -68,24 +67,37 @@ class Contest:
             self.twins.pop(name, None)
             print('  %s: %s' % (name, text), file=sys.stderr)
 
-    def open(self, kind, config):
+    def open_all(self, keep):
+        begin = time.perf_counter()
+        if self.args.data == 'resident':
+            self.images = Images(self.config, self.args.shape, self.args.classes, self.args.images, self.args.device)
+        for kind in self.args.kinds:
+            self.rows[kind] = {'times_ms': []}
+            if time.perf_counter() - begin > self.args.open_for:
+                self.rows[kind]['left_out'] = 'no time was left for it'
+                continue
+            self.guarded(kind, self.open, kind)
+            keep()
+
+    def open(self, kind):
         args, row, before = self.args, self.rows[kind], 0
         if args.device == 'cuda':
             torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()  # other twins'
+            # other twins'; the images count, as hff's do
+            before = torch.cuda.memory_allocated() - (self.images.bytes() if self.images else 0)
         start = time.perf_counter()
         mode = args.mode if KINDS[kind]['compiled'] else 'default'
         if KINDS[kind]['whole'] and mode in ('max-autotune', 'reduce-overhead'):
             # the whole step is the graph; compiled parts with graphs of their own could not be captured
             mode = 'max-autotune-no-cudagraphs' if mode == 'max-autotune' else 'default'
-        twin = Twin(config, args.shape, args.classes, args.dtype, args.device, kind, mode, args.data == 'resident', args.images)
-        row['first_loss'] = twin.first_loss()
+        twin = Twin(self.config, args.shape, args.classes, args.dtype, args.device, kind, mode, self.images)
+        first = twin.first_loss()
         twin.time(args.warm_up)
-        row['last_loss'] = twin.first_loss()
-        if not math.isfinite(row['last_loss']):
-            raise RuntimeError('the loss is %s' % row['last_loss'])
+        last = twin.first_loss()
+        if not (math.isfinite(first) and math.isfinite(last)):
+            raise RuntimeError('the loss is %s, then %s' % (first, last))
         twin.wait()
-        row.update(mode=mode if KINDS[kind]['compiled'] else None, ready_s=time.perf_counter() - start, peak_bytes=peak_bytes(args) - before)
+        row.update(first_loss=first, last_loss=last, mode=mode if KINDS[kind]['compiled'] else None, ready_s=time.perf_counter() - start, peak_bytes=peak_bytes(args) - before)
         self.twins[kind] = twin
 
     def share(self):
@@ -110,7 +122,8 @@ class Contest:
         self.rows[kind]['times_ms'].append(statistics.median(self.twins[kind].time(self.args.steps)))
 
     def run(self, keep):
-        """keep: called after each round, so that what was measured stays when the time is over."""
+        """keep: called whenever there is more to keep, so that what was measured stays when the time is over."""
+        self.open_all(keep)
         for _ in range(self.args.rounds):
             self.guarded('hff', self.hff_round)
             for kind in list(self.twins):
@@ -146,7 +159,7 @@ def show(report, batch):
     print('partition: %s' % report['partition'])
     for name, row in report['kinds'].items():
         if 'step_ms' not in row:
-            print('  %-15s failed: %s' % (name, row.get('failed', 'not timed')))
+            print('  %-15s %s' % (name, row.get('failed', row.get('left_out', 'not timed'))))
             continue
         t = row['step_ms']
         print('  %-15s %9.3f (%.3f, %.3f) %11.0f images/s %7.0f MiB peak%s' % (
@@ -175,6 +188,7 @@ def arguments():
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--steps', type=int, default=0, help='steps of each in a round (default 6, on a GPU 50)')
     parser.add_argument('--warm-up', type=int, default=0, help='steps before the first round (default 3, on a GPU 20)')
+    parser.add_argument('--open-for', type=float, default=math.inf, metavar='SECONDS', help='no further kind is made ready after that')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--shape', default='3,32,32', help='channels,height,width')
     parser.add_argument('--classes', type=int, default=10)

@@ -59,9 +59,9 @@ def gather(pixels, labels, sample, top, left, flipped, factor, offset, size, dty
 class Images:
     """Random training images and labels that stay on the device, and batches drawn from them in a random order."""
 
-    def __init__(self, config, shape, classes, count, device, dtype, compiled):
+    def __init__(self, config, shape, classes, count, device):
         channels, *self.size = shape
-        self.batch, self.dtype, self.pad, self.flip = config['run']['batch'], dtype, 0, False
+        self.batch, self.pad, self.flip = config['run']['batch'], 0, False
         mode = 'constant'
         for change in config['data'].get('augment') or []:
             name = change if isinstance(change, str) else next(iter(change))
@@ -82,15 +82,17 @@ class Images:
         self.lane = torch.arange(self.batch, device=device)
         deviation = torch.full((channels,), 0.25, device=device)
         self.factor, self.offset = 1 / (255 * deviation), -0.5 / deviation
-        self.gather = torch.compile(gather) if compiled else gather
 
-    def next(self):
+    def bytes(self):
+        return sum(t.nbytes for t in (self.pixels, self.labels, self.order))
+
+    def next(self, dtype, gather):
         device = self.pixels.device
         sample = self.order[(self.first + self.lane) % len(self.order)]
         self.first += self.batch
         top, left = torch.randint(0, 2 * self.pad + 1, (2, self.batch), device=device)
         flipped = torch.rand(self.batch, device=device) < (0.5 if self.flip else 0)
-        return self.gather(self.pixels, self.labels, sample, top, left, flipped, self.factor, self.offset, self.size, self.dtype)
+        return gather(self.pixels, self.labels, sample, top, left, flipped, self.factor, self.offset, self.size, dtype)
 
 
 def make_optimizer(config, net, device):
@@ -105,20 +107,19 @@ def make_optimizer(config, net, device):
 
 
 class Twin:
-    """kind: a key of KINDS. mode: torch.compile's. resident: a step begins with drawing its batch on the device, else one
+    """kind: a key of KINDS. mode: torch.compile's. images: a step begins with drawing its batch from these, else one
     batch lies ready."""
 
-    def __init__(self, config, shape, classes, dtype, device='cpu', kind='eager', mode='default', resident=False, images=2048):
+    def __init__(self, config, shape, classes, dtype, device='cpu', kind='eager', mode='default', images=None):
         how = KINDS[kind]
         torch.manual_seed(0)
-        self.device, self.cast, self.resident, self.mode = device, dtype == 'bf16', resident, mode
+        self.device, self.cast, self.images = device, dtype == 'bf16', images
         self.net = Net(config, shape, classes).to(device).to(memory_format=torch.channels_last).train()
-        element = torch.bfloat16 if self.cast and device == 'cuda' else torch.float32
-        if resident:
-            self.images = Images(config, shape, classes, images, device, element, how['compiled'])
-        else:
+        self.element = torch.bfloat16 if self.cast and device == 'cuda' else torch.float32
+        self.gather = torch.compile(gather) if how['compiled'] else gather
+        if not images:
             batch = config['run']['batch']
-            self.x = torch.randn(batch, *shape).to(device, element).to(memory_format=torch.channels_last)
+            self.x = torch.randn(batch, *shape).to(device, self.element).to(memory_format=torch.channels_last)
             self.y = torch.randint(0, classes, (batch,)).to(device)
         self.optimizer = make_optimizer(config, self.net, device)
         self.prototypes = [s.head.prototypes for s in self.net.stages()]
@@ -143,7 +144,7 @@ class Twin:
 
     def learn(self):
         """Draws a batch where that is part of the step; forward, backward, update. Gradients stay."""
-        x, y = self.images.next() if self.resident else (self.x, self.y)
+        x, y = self.images.next(self.element, self.gather) if self.images else (self.x, self.y)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.cast):
             loss = self.loss(x, y)
         loss.backward()

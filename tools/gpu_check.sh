@@ -3,9 +3,9 @@
 #     tools/gpu_check.sh [--deps DIR|FILE.tar.xz] [--prebuilt] [--data ROOT] [--only STAGE[,STAGE]] [--limit NAME[=NUMBER]]... [--out DIR] [--json FILE]
 # --deps: what tools/stage_deps.sh collected elsewhere (else this machine's own libraries); --prebuilt: run the program and tests in it instead of
 # building. --data: folder with cifar-10-batches-bin (else random images where only time matters). --only: these stages alone; --list names them.
-# --limit: a bar that must hold, at the figure below or yours; "--limit all" for all. --total: seconds for everything (default 530;
-# what a stage leaves of its limit goes to the next ones). --build: the
-# build folder (default build-gpu), used again by the next call. REVISION names the source where there is no git.
+# --limit: a bar that must hold, at the figure below or yours; "--limit all" for all. --total: seconds for everything (default: all limits
+# together; what a stage leaves of its limit goes to the next ones). --build: the build folder (default build-gpu), used again by the next call.
+# REVISION names the source where there is no git. Three calls of nine minutes that do it all: experiments/gpu.md.
 # Stages run in order of value, each under its own time limit, and write their result before the next begins: OUT/gpu_check.json and .txt, logs.tar.gz.
 # Exit: 0 all done; 1 a stage failed, or there is no GPU; 2 asked wrongly; 3 a bar that was asked for did not hold.
 set -u
@@ -15,13 +15,14 @@ top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 # stage, its time limit in seconds, whether it needs a GPU, whether it runs when no stage is named, what it does
 STAGES="
 build      130 no  yes configure and build, or look at what was brought
-tests       80 gpu yes ctest -L gpu: every op on the GPU against the reference
-equality    50 gpu yes serial = pipelined = captured, byte by byte
-bench      150 gpu yes steps beside PyTorch, heads, ops, data path, pipelining
-sanitizer   40 gpu yes compute-sanitizer over the GPU tests, the op tests and a short run
-train       80 gpu yes CIFAR-10 to 83.08 %, to 90 %, and the best of what time is left
-best       340 gpu no  CIFAR-10: the best that five minutes of training give
-peers      200 gpu no  PyTorch with torch.compile's max-autotune, HFF and backpropagation
+tests      120 gpu yes ctest -L gpu: every op on the GPU against the reference
+equality   120 gpu yes serial = pipelined = captured, byte by byte
+bench      115 gpu yes heads, pipelining, the data path, shares of ops
+contests   290 gpu yes training steps beside PyTorch
+sanitizer  150 gpu yes compute-sanitizer over the GPU tests, the op tests and a short run
+train       60 gpu yes CIFAR-10 to 83.08 %
+best       315 gpu no  CIFAR-10: to 90 %, and the best that five minutes of training give
+peers      190 gpu no  PyTorch with torch.compile's max-autotune, HFF and backpropagation
 host       300 no  no  all other tests (also where there is no GPU)
 "
 # bar, its number, at least or at most, what it is
@@ -150,10 +151,8 @@ for stage in $(echo "$STAGES" | awk 'NF { print $1 }'); do
         chosen="$chosen $stage"
     fi
 done
-if [ -z "$total" ]; then # 530 for the default stages, which leaves room under nine minutes; named ones get their limits' sum
-    total=530
-    [ -n "$only" ] && total=$(for s in $chosen; do field "$s" 2; done | awk '{ t += $1 } END { print t }')
-fi
+export CHOSEN="$chosen"
+[ -n "$total" ] || total=$(for s in $chosen; do field "$s" 2; done | awk '{ t += $1 } END { print t }')
 
 # held NAME VALUE NUMBER: whether the bar holds
 held() {

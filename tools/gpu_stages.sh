@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The stages of tools/gpu_check.sh, which runs this file once for each, under a time limit and with everything in the environment:
 # HFF the program, BUILD and WORK folders, OUT for results, GPU, ARCH, DEPS, DATA, PYTHON, PREBUILT, END (when the stage's time is over, in seconds
-# since 1970). A stage adds rows as it goes, so that what it has measured stays when its time is over. Status: 0; 77 when it had nothing to run; else something in it failed.
+# since 1970), CHOSEN stages. A stage adds rows as it goes, so that what it has measured stays when its time is over. Status: 0; 77 when it had nothing to run; else something in it failed.
 set -u
 stage="$1"
 bad=0
@@ -57,6 +57,14 @@ why() { # STATUS LOG: the reason of a failure in a line
     esac
 }
 
+# What gave no figure: a failure, unless the stage's own time was over, which says nothing about it.
+gave_up() { # WHAT STATUS LOG
+    case $2 in
+    124 | 125 | 137) [ "$(left)" -gt 2 ] || { missing "$1" "the stage's time was over"; return; } ;;
+    esac
+    failure "$1" "$(why "$2" "$3")"
+}
+
 get() { # FILE KEY: a value of a JSON file, or nothing
     cmake -DFILE="$1" -DKEY="$2" -P tools/json.cmake 2>/dev/null
 }
@@ -96,10 +104,7 @@ stage_build() {
         row configure "$(times "$start" "$(date +%s.%N) - v")" s "$generator, $(cuda_wanted | sed 's/on/with CUDA/; s/off/without CUDA: no nvcc/')"
         start=$(date +%s.%N)
         within 600 build.log cmake --build "$BUILD" -j "$(nproc)" --target hff_program || { failure build "$(why $? build.log)"; return; }
-        local on=-k # a test that does not compile must not keep the others from it
-        [ "$generator" = Ninja ] && on="-k 0"
-        # shellcheck disable=SC2086
-        within 600 build-tests.log cmake --build "$BUILD" -j "$(nproc)" --target gpu_tests -- $on || failure "GPU tests" "$(why $? build-tests.log)"
+        case "$CHOSEN" in *" tests"* | *" sanitizer"*) build_tests "$generator" ;; esac
         row build "$(times "$start" "$(date +%s.%N) - v")" s "$(nproc) at a time"
     fi
     within 20 info.json "$HFF" info --json && is_json "$logs/info.json" && document "hff info" "$logs/info.json"
@@ -112,6 +117,12 @@ stage_build() {
     esac
 }
 
+build_tests() { # GENERATOR: one that does not compile must not keep the others from it; the stage that runs them names it
+    local on=(-k)
+    [ "$1" = Ninja ] && on=(-k 0)
+    within 600 build-tests.log cmake --build "$BUILD" -j "$(nproc)" --target gpu_tests -- "${on[@]}" || missing "all GPU tests" "$(why $? build-tests.log)"
+}
+
 cuda_wanted() {
     if command -v nvcc >/dev/null; then echo on; else echo off; fi
 }
@@ -122,6 +133,7 @@ cuda_wanted() {
 ctest_label() {
     local name="$1" status done_count failed_count skipped inside
     shift
+    rm -f "$BUILD/Testing/Temporary/LastTest.log"
     within 600 "$name.log" ctest --test-dir "$BUILD" --no-tests=error --output-on-failure --timeout 120 "$@"
     status=$?
     cp "$BUILD/Testing/Temporary/LastTest.log" "$logs/$name.all.log" 2>/dev/null
@@ -134,6 +146,7 @@ ctest_label() {
     row "$name skipped" "$skipped" "" "${inside:-0} cases inside others"
     sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .*(Failed|Timeout|Exception|Not Run).*/\1 \2/p' "$logs/$name.log" | while read -r test how; do echo "$test: $how"; done >"$logs/$name.bad"
     while read -r line; do failure "${line%%:*}" "${line#*: }"; done <"$logs/$name.bad"
+    case $status in 124 | 125 | 137) failure "$name" "$(why $status "$name.log")" && return ;; esac
     [ $status = 0 ] || [ -s "$logs/$name.bad" ] || failure "$name" "$(why $status "$name.log")"
     [ -z "$GPU" ] || [ "$name" != gpu ] || [ "$skipped${inside:-0}" = 00 ] || failure "$name" "tests skipped themselves although there is a GPU"
 }
@@ -203,12 +216,13 @@ objective: {prototypes: {per_class: 2}, head: {aux: 32, aux_act: relu, grid: 2}}
 YAML
 }
 
-# equal_run NAME SETTINGS...: trains; 0 when it ran
+# equal_run NAME SETTINGS...: trains
 equal_run() {
     local name="$1" words=() set
     shift
     for set in "$@"; do words+=(--set "$set"); done
-    within 40 "equality-$name.log" "$HFF" train "$WORK/equality.yaml" --out "$WORK/runs" --name "$name" --force --quiet "${words[@]}"
+    within 60 "equality-$name.log" "$HFF" train "$WORK/equality.yaml" --out "$WORK/runs" --name "$name" --force --quiet "${words[@]}"
+    echo $? >"$WORK/equality-$name"
 }
 
 # All runs of a type side by side: what they compute does not depend on the load.
@@ -229,12 +243,11 @@ pipelined-eager     engine.pipeline=auto engine.capture=none
 loaders             data.workers=5 engine.images=host
 VARIANTS
     wait
-    first="$WORK/runs/$first/model.safetensors"
-    [ -f "$first" ] || { failure "$1 trains" "$(why "$(left_status)" "equality-$1-first.log")"; return; }
+    [ "$(ran "$first")" = 0 ] || { gave_up "$1 trains" "$(ran "$first")" "equality-$first.log"; return; }
     for name in "${names[@]}"; do
-        if [ ! -f "$WORK/runs/$name/model.safetensors" ]; then
-            failure "${name/-/ }" "$(why "$(left_status)" "equality-$name.log")"
-        elif cmp -s <(tensors "$first") <(tensors "$WORK/runs/$name/model.safetensors"); then
+        if [ "$(ran "$name")" != 0 ]; then
+            gave_up "${name/-/ }" "$(ran "$name")" "equality-$name.log"
+        elif cmp -s <(tensors "$WORK/runs/$first/model.safetensors") <(tensors "$WORK/runs/$name/model.safetensors"); then
             row "${name/-/ }" equal
         else
             failure "${name/-/ }" "other bytes than the first run"
@@ -242,14 +255,13 @@ VARIANTS
     done
 }
 
-left_status() { # as of a run that ended now: 124 where the stage's time is over
-    if [ "$(left)" -lt 2 ]; then echo 124; else echo 1; fi
+ran() { # NAME: the status of equal_run
+    cat "$WORK/equality-$1"
 }
 
 stage_equality() {
     local dtype
     equality_config >"$WORK/equality.yaml"
-    rm -rf "$WORK"/runs/*-first "$WORK"/runs/*-again
     for dtype in bf16 f32 tf32; do
         "$HFF" config help run.dtype | grep -qw "$dtype" || { missing "$dtype" "this program has no such run.dtype"; continue; }
         [ "$(left)" -gt 5 ] || { missing "$dtype" "no time was left for it"; continue; }
@@ -274,18 +286,19 @@ for name in ['data_batch_%d.bin' % i for i in range(1, 6)] + ['test_batch.bin']:
 PY
 }
 
-# contest NAME CONFIG BATCH SECONDS OPTIONS...: hff beside PyTorch; rows, and FIRST_JSON for bars
+has_torch() {
+    "$PYTHON" -c 'import torch, yaml, safetensors; assert torch.cuda.is_available()' 2>/dev/null ||
+        { missing "beside PyTorch" "no PyTorch with yaml and safetensors that sees the GPU"; return 1; }
+}
+
+# contest NAME CONFIG BATCH SECONDS STEPS OPTIONS...: hff beside PyTorch; rows, and FIRST_JSON for bars
 contest() {
-    local name="$1" config="$2" batch="$3" seconds="$4" kind value status report="$WORK/contest-$1.json" k=0 partition
-    shift 4
-    if ! "$PYTHON" -c 'import torch, yaml, safetensors; assert torch.cuda.is_available()' 2>/dev/null; then
-        missing "$name beside PyTorch" "no PyTorch with yaml and safetensors that sees the GPU"
-        return 1
-    fi
+    local name="$1" config="$2" batch="$3" seconds="$4" steps="$5" kind value status report="$WORK/contest-$1.json" k=0 partition
+    shift 5
     within "$seconds" "contest-$name.log" "$PYTHON" experiments/peers/torch_hff.py --hff "$HFF" --device cuda --threads "$(nproc)" \
-        --set run.batch="$batch" --set data.root="$DATA_USED/cifar-10-batches-bin" --rounds 3 --json "$report" "$@" "$config"
+        --set run.batch="$batch" --set data.root="$DATA_USED/cifar-10-batches-bin" --rounds 3 --steps "$steps" --dtype bf16 --json "$report" "$@" "$config"
     status=$?
-    [ $status = 0 ] || failure "$name beside PyTorch" "$(why $status "contest-$name.log")"
+    [ $status = 0 ] || gave_up "$name beside PyTorch" $status "contest-$name.log"
     is_json "$report" || return 1
     document "$name beside PyTorch" "$report"
     while partition=$(get "$report" "rows/$k/partition") && [ -n "$partition" ]; do
@@ -314,7 +327,7 @@ hff_bench() {
     within "$seconds" "$name.json" "$HFF" bench "$@" --json --set run.backend=cuda
     status=$?
     if [ $status != 0 ] || ! is_json "$logs/$name.json"; then
-        failure "hff bench $*" "$(why $status "$name.json")"
+        gave_up "hff bench $*" $status "$name.json"
         return 1
     fi
     document "hff bench $*" "$logs/$name.json"
@@ -330,7 +343,7 @@ op_ms() { # FILE OP: the median of its first row
 
 head_bench() { # BAR BATCH D CLASSES DTYPE
     local ms name="head-$2-$3-$4-$5" runs=200
-    [ "$4" -lt 1000 ] || runs=20
+    [ "$4 $5" != "1000 f32" ] || runs=20
     hff_bench "$name" 15 ops configs/bench/head.yaml --set "net.stages=[{linear: {units: $3}}]" --set run.batch="$2" --set run.dtype="$5" --classes "$4" --runs $runs || return
     ms=$(op_ms "$logs/$name.json" hff)
     [ -n "$ms" ] || { failure "head ($2, $3, $4, 4) $5" "no row hff"; return; }
@@ -392,40 +405,50 @@ convolutions() { # NAME CONFIG BATCH: share of the sum of all ops
     row "$1: convolutions, of all ops of hff" "$share" %
 }
 
+has_images() {
+    bench_data || { failure "data to time with" "no CIFAR-10 in --data, and no Python to make random images"; return 1; }
+}
+
 stage_bench() {
     local share
-    bench_data || { failure "data to time with" "no CIFAR-10 in --data, and no Python to make random images"; return; }
+    has_images || return
     heads bf16
     pipelining
     if hff_bench data 20 data "$CNN" --set run.batch=128 --set run.dtype=bf16 --set data.root="$DATA_USED/cifar-10-batches-bin"; then
         share=$(get "$logs/data.json" feed/share_of_step)
         [ -n "$share" ] && row "data path, of a step" "$(times "$share" 'v * 100')" % && bar data_path "$(times "$share" 'v * 100')"
     fi
-    contest cnn "$CNN" 128 150 --dtype bf16 --kinds eager,compiled_graph,compiled --share --steps 300 && contest_bar cnn_compiled ratio_compiled
-    contest vgg8b "$VGG" 512 150 --dtype bf16 --kinds eager,compiled_graph,compiled --share --steps 100 && contest_bar vgg8b_compiled ratio_compiled && contest_bar vgg8b_eager ratio_eager
-    convolutions cnn "$CNN" 128
-    convolutions vgg8b "$VGG" 512
     heads f32
     heads tf32
+    convolutions cnn "$CNN" 128
+    convolutions vgg8b "$VGG" 512
+}
+
+stage_contests() {
+    local kinds=(--kinds eager,compiled_graph,compiled --open-for 50 --share)
+    has_images && has_torch || return
+    contest cnn "$CNN" 128 145 300 "${kinds[@]}" && contest_bar cnn_compiled ratio_compiled
+    contest vgg8b "$VGG" 512 290 100 "${kinds[@]}" && { contest_bar vgg8b_compiled ratio_compiled; contest_bar vgg8b_eager ratio_eager; }
 }
 
 stage_peers() {
-    bench_data || { failure "data to time with" "no CIFAR-10 in --data, and no Python to make random images"; return; }
-    contest cnn-max "$CNN" 128 200 --dtype bf16 --mode max-autotune --kinds compiled_graph --steps 300
-    contest vgg8b-max "$VGG" 512 200 --dtype bf16 --mode max-autotune --kinds compiled_graph --steps 100
-    contest cnn-whole "$CNN" 128 200 --dtype bf16 --mode max-autotune --partition whole --kinds compiled_graph --steps 300
-    contest vgg8b-whole "$VGG" 512 200 --dtype bf16 --mode max-autotune --partition whole --kinds compiled_graph --steps 100
+    local max=(--mode max-autotune --kinds compiled_graph)
+    has_images && has_torch || return
+    contest cnn-max "$CNN" 128 420 300 "${max[@]}"
+    contest vgg8b-max "$VGG" 512 420 100 "${max[@]}"
+    contest cnn-whole "$CNN" 128 420 300 "${max[@]}" --partition whole
+    contest vgg8b-whole "$VGG" 512 420 100 "${max[@]}" --partition whole
 }
 
 # ---- sanitizer ----
 
-# sanitize TOOL NAME COMMAND...: clean, errors, refused by the machine, or not reached in time; into WORK/sanitizer-NAME
+# sanitize SECONDS TOOL NAME COMMAND...: clean, errors, refused by the machine, or not reached in time; into WORK/sanitizer-NAME
 sanitize() {
-    local tool="$1" name="$2" status said=errors own=()
-    shift 2
+    local seconds="$1" tool="$2" name="$3" status said=errors own=()
+    shift 3
     # what NVIDIA's own kernels do among themselves is not ours to judge
-    case $tool in racecheck | initcheck) own=(--kernel-name-exclude 'regex=cudnn|cutlass|xmma|cublas|fprop|nchw|nhwc|gemm') ;; esac
-    within 600 "$name.log" compute-sanitizer --tool "$tool" "${own[@]}" --target-processes all --error-exitcode 99 "$@"
+    case $tool in racecheck | initcheck) own=(--kernel-name-exclude 'regex=cudnn|cutlass|xmma|cublas|fprop|nchw|nhwc') ;; esac
+    within "$seconds" "$name.log" compute-sanitizer --tool "$tool" "${own[@]}" --target-processes all --error-exitcode 99 "$@"
     status=$?
     if grep -qiE 'device not supported|failed to initialize|not supported on this' "$logs/$name.log" "$logs/$name.log.err"; then
         said=refused
@@ -437,36 +460,43 @@ sanitize() {
     echo "$said" >"$WORK/sanitizer-$name"
 }
 
-stage_sanitizer() {
-    local tool program name said bad_names=()
-    command -v compute-sanitizer >/dev/null || { missing compute-sanitizer "it is not installed here"; return; }
-    equality_config >"$WORK/equality.yaml"
-    rm -f "$WORK"/sanitizer-*
-    export LD_LIBRARY_PATH="${DEPS:+$DEPS/lib:}$HFF_LIBRARIES${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" HFF_SOURCE_DIR="$PWD" HFF_PROGRAM="$HFF" HFF_TEST_BACKEND=cuda
-    # side by side: time is what they need
-    for tool in memcheck racecheck synccheck initcheck; do
+# sanitize_pair SECONDS TOOL TOOL: side by side over all programs
+sanitize_pair() {
+    local seconds="$1" tool program
+    shift
+    for tool in "$@"; do
         for program in "$BUILD"/tests/test_gpu_* "$BUILD"/tests/test_op_{hff,norm,pool,update,augment,reorder,loss,ff,moments} "$DEPS"/libexec/test_gpu_*; do
-            [ -f "$program" ] && [ -x "$program" ] && sanitize $tool "$tool-$(basename "$program")" "$program" &
+            [ -f "$program" ] && [ -x "$program" ] && sanitize "$seconds" "$tool" "$tool-$(basename "$program")" "$program" &
         done
-        sanitize $tool "$tool-train" "$HFF" train "$WORK/equality.yaml" --set run.epochs=0.2 --out "$WORK/runs" --name "$tool-train" --force --quiet &
-        [ $tool = memcheck ] || [ $tool = synccheck ] || wait
+        sanitize "$seconds" "$tool" "$tool-train" "$HFF" train "$WORK/equality.yaml" --set run.epochs=0.2 --out "$WORK/runs" --name "$tool-train" --force --quiet &
     done
     wait
+}
+
+stage_sanitizer() {
+    local name said found bad_names=()
+    command -v compute-sanitizer >/dev/null || { missing compute-sanitizer "it is not installed here"; return; }
+    equality_config >"$WORK/equality.yaml"
+    export LD_LIBRARY_PATH="${DEPS:+$DEPS/lib:}$HFF_LIBRARIES${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" HFF_SOURCE_DIR="$PWD" HFF_PROGRAM="$HFF" HFF_TEST_BACKEND=cuda
+    sanitize_pair $(($(left) * 3 / 5)) memcheck racecheck
+    sanitize_pair 600 synccheck initcheck
     for said in clean errors refused "not reached"; do
-        row "compute-sanitizer: $said" "$(grep -lx "$said" "$WORK"/sanitizer-* 2>/dev/null | wc -l)"
+        found=$(grep -lx "$said" "$WORK"/sanitizer-* | sed 's/.*sanitizer-//')
+        row "compute-sanitizer: $said" "$(echo "$found" | grep -c .)" "" "$(echo "$found" | paste -sd' ')"
     done
-    mapfile -t bad_names < <(grep -lx errors "$WORK"/sanitizer-* 2>/dev/null | sed 's/.*sanitizer-//')
-    for name in "${bad_names[@]}"; do failure "$name" "$(grep -m 1 -E '=========' "$logs/$name.log" | cut -c1-150)"; done
-    grep -qx clean "$WORK"/sanitizer-* 2>/dev/null || failure compute-sanitizer "nothing was found clean"
+    mapfile -t bad_names < <(grep -lx errors "$WORK"/sanitizer-* | sed 's/.*sanitizer-//')
+    for name in "${bad_names[@]}"; do failure "$name" "$(grep -E '^=========' "$logs/$name.log" | grep -v -m 1 COMPUTE-SANITIZER | cut -c1-150)"; done
+    grep -qx clean "$WORK"/sanitizer-* || failure compute-sanitizer "nothing was found clean"
 }
 
 # ---- train ----
 
-# learn NAME CONFIG SECONDS SETTINGS...: a run; its best accuracy and its seconds and epochs until some marks
+# learn NAME CONFIG SECONDS SETTINGS...: a run; its best accuracy, its seconds and epochs until some marks, its rate, and the program's seconds
 learn() {
-    local name="$1" config="$2" seconds="$3" words=() set status log mark at
+    local name="$1" config="$2" seconds="$3" words=() set status log mark at start
     shift 3
     for set in "$@"; do words+=(--set "$set"); done
+    start=$(date +%s.%N)
     within "$seconds" "train-$name.log" "$HFF" train "$config" --set run.backend=cuda --set data.root="$DATA/cifar-10-batches-bin" --set run.checkpoint_every=0 \
         --set run.time_limit=$((seconds - 4)) "${words[@]}" --out "$WORK/runs" --name "$name" --force --quiet
     status=$?
@@ -475,14 +505,16 @@ learn() {
     sed -nE 's/.*"kind": "(epoch|eval)".*"epoch": ([0-9.e+-]+), "time": ([0-9.e+-]+).*"fused": \{[^}]*"accuracy": ([0-9.e+-]+).*/\3 \2 \4/p' "$log" >"$WORK/$name.points" 2>/dev/null
     cp "$log" "$logs/train-$name.jsonl" 2>/dev/null
     if [ ! -s "$WORK/$name.points" ]; then
-        failure "$name" "$(why $status "train-$name.log")"
+        gave_up "$name" $status "train-$name.log"
         return 1
     fi
     [ $status = 0 ] || [ $status = 130 ] || failure "$name" "$(why $status "train-$name.log")"
+    row "$name: the whole program, start and end included" "$(times "$start" "$(date +%s.%N) - v")" s
     for mark in 0.8308 0.90; do
         at=$(awk -v m=$mark '$3 >= m { print $1, $2; exit }' "$WORK/$name.points")
         [ -n "$at" ] && row "$name: until $(times $mark 'v * 100') %" "$(times "${at% *}" v)" s "epoch ${at#* }"
     done
+    row "$name: images/s while it trains" "$(sed -n 's/.*"kind": "train".*"images_per_s": \([0-9.e+-]*\).*/\1/p' "$log" | sort -g | awk '{ v[NR] = $1 } END { printf "%.0f", v[int((NR + 1) / 2)] }')" images/s "median of the log's lines"
     row "$name: best of the test set" "$(awk '$3 > b { b = $3 } END { printf "%.2f", 100 * b }' "$WORK/$name.points")" % \
         "last $(awk 'END { printf "%.2f after %.1f epochs, %.1f s", 100 * $3, $2, $1 }' "$WORK/$name.points"); ${*}"
 }
@@ -493,24 +525,21 @@ has_data() {
     [ -z "$lacks" ] || { missing "training on CIFAR-10" "no cifar-10-batches-bin/$lacks in --data${DATA:+ $DATA}"; return 1; }
 }
 
-# The longest cosine schedule that fits SECONDS, from the last run's seconds an epoch.
+# With the most epochs that SECONDS hold, by what the first epoch of the run POINTS took and what its second did.
 learn_for() { # NAME CONFIG SECONDS POINTS SETTINGS...
     local name="$1" config="$2" seconds="$3" points="$4" epochs
     shift 4
-    epochs=$(awk -v s="$seconds" 'END { printf "%d", 0.93 * s / ($1 / $2) }' "$WORK/$points.points")
+    epochs=$(awk -v s="$seconds" '$2 == 1 { first = $1 } $2 == 2 && !n { n = 1 + (0.95 * s - first) / ($1 - first) } END { printf "%d", n }' "$WORK/$points.points")
     [ "$epochs" -ge 2 ] || { missing "$name" "$seconds s do not hold two epochs"; return; }
     learn "$name" "$config" "$((seconds + 4))" "$@" run.epochs="$epochs"
 }
 
 stage_train() {
-    local at start
+    local at
     has_data || return
-    start=$(date +%s.%N)
-    learn to-83 "$CNN" 60 run.dtype=bf16 run.batch=128 run.log_every=500 run.until.accuracy=0.8308 || return
-    row "to-83: the whole program, start and end included" "$(times "$start" "$(date +%s.%N) - v")" s
+    learn to-83 "$CNN" 60 run.dtype=bf16 run.batch=128 run.log_every=100 run.until.accuracy=0.8308 || return
     at=$(awk '$3 >= 0.8308 { print $1; exit }' "$WORK/to-83.points")
     [ -n "$at" ] && bar time_83 "$(times "$at" v)"
-    [ "$(left)" -gt 20 ] && learn_for to-90 "$CNN" $(($(left) - 8)) to-83 run.dtype=bf16 run.batch=128 run.log_every=500 run.until.accuracy=0.9
 }
 
 stage_best() {

@@ -25,6 +25,7 @@ def write(path, data):
 
 
 def pack(root, folder):
+    os.makedirs(folder, exist_ok=True)
     labels = []
     for name in BATCHES:
         records = np.fromfile(os.path.join(root, 'cifar-10-batches-bin', name + '.bin'), np.uint8).reshape(COUNT, 3 * SIDE * SIDE + 1)

@@ -10,7 +10,7 @@ cat >bin/nvidia-smi <<'SH'
 [ -n "$PLAY_GPU" ] || exit 9
 case "$1" in *compute_cap*) echo 9.0 ;; *) echo "played by a script" ;; esac
 SH
-# the program on the CPU; PLAY_WRONG: its second run differs. A benchmark answers with 20 microseconds.
+# the program on the CPU; PLAY_WRONG: its second run differs; PLAY_SLOW: none ends. A benchmark answers with 20 microseconds.
 cat >deps/bin/hff <<'SH'
 #!/bin/bash
 case "$1 $2" in
@@ -21,12 +21,31 @@ case "$1 $2" in
 esac
 words=("${@/run.backend=cuda/run.backend=cpu}")
 words=("${words[@]/run.dtype=tf32/run.dtype=f32}") # which no CPU computes in
+[ "$1$PLAY_SLOW" = train1 ] && exec sleep 60
 case "$*" in *again*) [ -n "$PLAY_WRONG" ] && words+=(--set run.seed=2) ;; esac
 [ "$1" = train ] && words+=(--set run.backend=cpu --set data.source=digits --set "data.digits={train: 200, test: 50}" --set "data.augment=[]")
 exec "$HFF_PROGRAM" "${words[@]}"
 SH
-chmod +x bin/nvidia-smi deps/bin/hff
-export PATH="$PWD/bin:$PATH" PYTHON=false PLAY_GPU="" PLAY_WRONG=""
+# one tool finds nothing, one a race, the others do not run on this machine
+cat >bin/compute-sanitizer <<'SH'
+#!/bin/sh
+echo "========= COMPUTE-SANITIZER"
+case "$2" in
+memcheck) [ -n "$PLAY_REFUSED" ] || { echo "========= ERROR SUMMARY: 0 errors" && exit; } ;;
+racecheck) [ -n "$PLAY_REFUSED" ] || { echo "========= Error: potential RAW hazard" && exit 99; } ;;
+esac
+echo "========= Error: Device not supported" && exit 1
+SH
+# a contest that is stopped after its first round
+cat >bin/python-played <<'SH'
+#!/bin/bash
+while [ $# -gt 1 ]; do [ "$1" = --json ] && report="$2"; shift; done
+[ -n "$report" ] || exit 0
+echo '{"rows": [{"partition": "layer", "kinds": {"hff": {"images_per_s": 2000.5}}, "ratio_eager": {"median": 2, "min": 2, "max": 2}, "ratio_compiled": null}]}' >"$report"
+echo "error: stopped" >&2 && exit 1
+SH
+chmod +x bin/* deps/bin/hff
+export PATH="$PWD/bin:$PATH" PYTHON=false PLAY_GPU="" PLAY_WRONG="" PLAY_SLOW="" PLAY_REFUSED=""
 
 # checks STATUS OPTIONS...: runs it; the report is JSON whatever happened
 checks() {
@@ -75,7 +94,20 @@ says "f32 again *FAILED: other bytes"
 checks 1 --only tests
 says "none were brought"
 checks 1 --only sanitizer
+value stages/0/status failed
+says "clean *1 *(memcheck-train)"
+says "refused *2"
+says "racecheck-train *FAILED: ========= Error: potential RAW"
+PLAY_REFUSED=1 checks 1 --only sanitizer
+says "nothing was found clean"
+PLAY_SLOW=1 checks 1 --only equality --total 10
+says "bf16 trains *not measured: the stage's time was over"
 value stages/0/status "not run"
+PYTHON="$PWD/bin/python-played" checks 1 --only contests --data data --limit vgg8b_eager --limit cnn_compiled
+says "vgg8b, layer: hff *2000\|2001 images/s"
+says "cnn beside PyTorch *FAILED: error: stopped"
+says "vgg8b_eager *2 .*held"
+says "bar cnn_compiled was asked for and not measured"
 checks 1 --only equality --total 3
 value stages/0/status "no time"
 

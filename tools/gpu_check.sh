@@ -219,14 +219,16 @@ publish() {
     (cd "$WORK" && tar -czf "$out/logs.tar.gz" logs 2>/dev/null)
 }
 
-# What is left of all time, less the limits of the stages after this one: so that none of them is starved, and saved time is passed on.
+# What is left of all time, less the limits of the stages after this one: so that none of them is starved, and saved time is passed on. Where that
+# is less than the stage's own limit, all get less in proportion.
 share() { # STAGE
-    local after=0 seen=0 s
+    local own after=0 seen=0 rest=$((total - (SECONDS - begin))) s
+    own=$(field "$1" 2)
     for s in $chosen; do
         [ $seen = 1 ] && { [ "$(field "$s" 3)" != gpu ] || [ -n "$GPU" ]; } && after=$((after + $(field "$s" 2)))
         [ "$s" = "$1" ] && seen=1
     done
-    echo $((total - (SECONDS - begin) - after))
+    echo $((rest - after > own ? rest - after : rest * own / (own + after)))
 }
 
 finish() { # STAGE STATUS SECONDS LIMIT REASON: the stage's part of the report

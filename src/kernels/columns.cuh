@@ -4,8 +4,9 @@
  * The columns are cut into tiles of 32 (64 or 128 bytes of a row), the rows into `splits` runs, so that tiles x splits
  * is about one block for each of 132 multiprocessors, whatever the processor: the cut depends on the shape alone. In a
  * block thread (tx, ty) adds up rows ty, ty + down, ... of its 16 bytes of columns, in f32 for 32 rows at most and then
- * in f64, several rows loaded before the first is added; a tree over ty joins the threads in shared memory; the block writes its sums (f64) to the workspace. The last
- * block of a tile to arrive (a ticket) adds the tile's splits in their order and finishes.
+ * in f64, several rows loaded before the first is added; a tree over ty joins the threads in shared memory; the block
+ * writes its sums (f64) to the workspace. The last block of a tile to arrive (a ticket) adds the tile's splits in their
+ * order and finishes.
  * The workspace's traffic is 16 N channels splits bytes, a few hundred KB. */
 #ifndef HFF_KERNELS_COLUMNS_CUH
 #define HFF_KERNELS_COLUMNS_CUH

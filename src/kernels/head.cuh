@@ -11,7 +11,7 @@
 #ifndef HFF_KERNELS_HEAD_CUH
 #define HFF_KERNELS_HEAD_CUH
 
-#include "tile.cuh"
+#include "head_row.cuh"
 
 enum { FIGURE_DSCALE = METRICS, FIGURES = METRICS + 1 }; /* what a sample adds: its metrics, and its part of dscale */
 enum { HEAD_SAMPLES = TILE_WARPS, HEAD_PARTS = 128 };    /* samples at a time in a block; most partial sums of q */

@@ -7,13 +7,6 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
-#undef fail_msg
-#define fail_msg(...)                                                                                                  \
-    do {                                                                                                               \
-        print_error("ERROR: " __VA_ARGS__);                                                                            \
-        print_error("\n");                                                                                             \
-        _fail(__FILE__, __LINE__);                                                                                     \
-    } while (0)
 
 #include <math.h>
 

@@ -15,18 +15,15 @@ const struct config_row engine_rows[] = {
      "for each stage; the same result, without data.augment only"},
     {"engine.images", CONFIG_CHOICE, "auto", 0, 0, "auto|host|device", "",
      "where training images are kept and batches of them made; never changes a result. host: by data.workers threads, "
-     "and "
-     "copied to the device; device: all images in its memory; auto: device on a GPU, where they take at most half of "
-     "what "
-     "is free"},
+     "then copied; device: all images in its memory; auto: device on a GPU, where they take at most half of what is "
+     "free"},
     {"engine.pipeline", CONFIG_INT, "auto", 1, 4096, "auto|none", "lanes",
      "groups of stages that train at the same time on batches that follow each other, at most one a stage; never "
      "changes a result; auto: each stage on a device that works while the host goes on, as far as memory allows, none "
      "on the CPU"},
     {"engine.capture", CONFIG_CHOICE, "auto", 0, 0, "auto|none", "",
-     "auto: where the device can, a step is captured once and replayed; none: every step is given to it op by op, "
-     "slower "
-     "and with the same result, so that --trace shows the sections of stages"},
+     "auto: where the device can, a step is captured once and replayed; none: every step is given to it op by op, with "
+     "the same result, but slower; --trace then shows the sections of stages"},
     {"engine.recompute", CONFIG_INT, "none", 2, 10000, "none|auto", "segments",
      "less memory for more work, the same result: a stage's layers are cut into this many segments, of which only what "
      "leads from one to the next is kept, the rest is computed again in the backward pass; auto: those that leave "

@@ -12,10 +12,15 @@ static size_t rounded(size_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* What the device reads of a batch, in one piece: epoch, samples, partners, shares. */
-static size_t batch_bytes(const struct engine *engine)
+/* What the device reads of a batch, in one piece: its epoch, and behind it, where the rest lies. */
+struct places {
+    size_t samples, partners, shares, bytes;
+};
+
+static struct places places_of(const struct engine *engine)
 {
-    return ALIGN + 3 * rounded((size_t)engine->micro * sizeof(int32_t));
+    size_t each = rounded((size_t)engine->micro * sizeof(int32_t));
+    return (struct places){ALIGN, ALIGN + each, ALIGN + 2 * each, ALIGN + 3 * each};
 }
 
 static size_t image_bytes(const struct recipe *recipe)
@@ -24,26 +29,26 @@ static size_t image_bytes(const struct recipe *recipe)
     return (size_t)set->count * (size_t)set->channels * (size_t)set->height * (size_t)set->width;
 }
 
-/* On a device with memory of its own, in which they take no more than half of what is left. */
-static hff_status is_wanted(struct engine *engine, const struct engine_options *options, int *wanted)
+/* Asked for; or by itself on a device with memory of its own, of which the images take no more than half of what is left. */
+static hff_status is_wanted(const struct engine_options *options, int *wanted)
 {
     const struct config_node *root = config_root(options->config);
     const char *word = config_text(root, "engine.images");
     const struct backend_api *api = options->backend->api;
+    int asked = strcmp(word, "device") == 0;
     *wanted = 0;
     if (!options->recipe || strcmp(word, "host") == 0) return HFF_OK;
     if (options->recipe->set->count > INT32_MAX)
-        return strcmp(word, "auto") == 0 ? HFF_OK
-                                         : config_fail(config_at(root, "engine.images"),
-                                                       "engine.images: too many images to number them on a device; use "
-                                                       "host");
+        return asked ? config_fail(config_at(root, "engine.images"),
+                                   "engine.images: too many images to number them on a device; use host")
+                     : HFF_OK;
+    if (!asked) {
+        size_t left;
+        if (!api->memory_left) return HFF_OK;
+        TRY(api->memory_left(options->backend, &left));
+        if (image_bytes(options->recipe) > left / 2) return HFF_OK;
+    }
     *wanted = 1;
-    if (strcmp(word, "device") == 0) return HFF_OK;
-    *wanted = 0;
-    if (!api->memory_left) return HFF_OK;
-    size_t left;
-    TRY(api->memory_left(options->backend, &left));
-    *wanted = image_bytes(options->recipe) + engine_planned_bytes(engine) <= left / 2;
     return HFF_OK;
 }
 
@@ -51,7 +56,7 @@ hff_status resident_plan(struct engine *engine, const struct engine_options *opt
 {
     struct resident *resident = &engine->resident;
     int wanted;
-    TRY(is_wanted(engine, options, &wanted));
+    TRY(is_wanted(options, &wanted));
     if (!wanted) return HFF_OK;
     const struct recipe *recipe = options->recipe;
     const struct dataset *set = recipe->set;
@@ -70,7 +75,7 @@ hff_status resident_plan(struct engine *engine, const struct engine_options *opt
     TRY(options->backend->api->op_create(options->backend, &desc, &resident->op));
     resident->table = rounded(image_bytes(recipe));
     resident->batch = resident->table + rounded(sizeof recipe->table);
-    resident->work = resident->batch + rounded(batch_bytes(engine));
+    resident->work = resident->batch + places_of(engine).bytes;
     resident->bytes = resident->work + rounded(options->backend->api->op_workspace(resident->op));
     return HFF_OK;
 }
@@ -80,17 +85,6 @@ static void *input_at(const struct engine *engine, int place)
 {
     const struct pipeline *p = engine->pipeline;
     return program_address(p ? p->twin[place * engine->stages] : engine->stage[0].program, engine->stage[0].input);
-}
-
-/* Where the numbers of a batch lie, behind its epoch. */
-struct places {
-    size_t samples, partners, shares;
-};
-
-static struct places places_of(const struct engine *engine)
-{
-    size_t each = rounded((size_t)engine->micro * sizeof(int32_t));
-    return (struct places){ALIGN, ALIGN + each, ALIGN + 2 * each};
 }
 
 /* The op's arguments, which must outlive a run that is enqueued. */
@@ -116,7 +110,7 @@ hff_status resident_bind(struct engine *engine)
     const struct backend_api *api = engine->backend->api;
     void *memory;
     if (!resident->op) return HFF_OK;
-    resident->host = calloc(1, batch_bytes(engine));
+    resident->host = calloc(1, places_of(engine).bytes);
     if (!resident->host) return fail(HFF_E_MEMORY, "no memory for a batch's numbers");
     hff_status status = api->alloc(engine->backend, resident->bytes, &memory);
     if (status != HFF_OK) return trail_add(status, "training images on the device (engine.images: host does without)");
@@ -151,6 +145,6 @@ hff_status resident_put(struct engine *engine, const struct batch *batch, int pa
         memcpy(resident->host + at.shares, batch->weight + from, bytes);
     }
     TRY(api->copy_in(stream, resident->memory + resident->batch, resident->host,
-                     resident->recipe.mixes ? batch_bytes(engine) : at.partners));
+                     resident->recipe.mixes ? at.bytes : at.partners));
     return api->op_run(resident->op, stream, resident->args[place], resident->memory + resident->work);
 }

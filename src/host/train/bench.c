@@ -98,9 +98,11 @@ static hff_status steps_in_a_row(struct bench *bench, int count, double *seconds
 static hff_status time_steps(struct bench *bench, int runs, double *seconds)
 {
     struct engine *engine = bench->setup.engine;
-    double all = 0;
-    for (double row; all < (engine->pipeline ? 0.5 : 1e-9); all += row)
+    double all = 0, row;
+    do {
         TRY(steps_in_a_row(bench, engine_warm_up(engine), &row));
+        all += row;
+    } while (engine->pipeline && all < 0.5);
     clear_phases(engine);
     if (engine->pipeline) TRY(steps_in_a_row(bench, runs, &all));
     for (int i = 0; i < runs; i++) {

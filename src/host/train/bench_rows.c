@@ -50,8 +50,11 @@ void put_phases(json_t *row, const struct engine *engine, int64_t steps, double 
         }
         json_array_append_new(stages, stage);
     }
-    json_object_set_new(row, "stages_ms", sum[SECTION_UPDATE] > 0 ? stages : json_null());
-    if (!(sum[SECTION_UPDATE] > 0)) json_decref(stages);
+    if (!(sum[SECTION_UPDATE] > 0)) { /* steps that are replayed have no times by section */
+        json_decref(stages);
+        stages = json_null();
+    }
+    json_object_set_new(row, "stages_ms", stages);
 }
 
 double head_flops_share(const struct engine *engine)

@@ -366,22 +366,16 @@ size_t kernel_readout_workspace(const struct kernel_readout_args *a);
 int kernel_readout(const struct kernel_readout_args *a, kernel_stream stream);
 
 /* ---- update.cu: a stage's parameters, many tensors in one launch ---------------------------------------------------
- * One row per tensor, read on the host when the launcher is called. Tensors with a packed copy have shape
- * (outer, channels, area), count = outer channels area, and the copy, (outer, area, pitch), channels last; area 0: the
- * copy is plain. The copy is written after every step: weights as the products read them. */
+ * One row per tensor, read on the host when the launcher is called. */
 struct kernel_param {
-    float *p;       /* fp32 master, plain */
-    const float *g; /* gradient: plain, or lying as the copy does where g_packed */
-    float *m, *v;   /* moments, plain; sgd: m only, NULL without momentum */
-    void *copy;     /* NULL: none */
-    enum dtype copy_dtype;
-    int g_packed;
+    float *p;       /* fp32 master */
+    const float *g; /* gradient */
+    float *m, *v;   /* moments; sgd: m only, NULL without momentum */
     int64_t count;
-    int channels, area, pitch;
     float lr_factor, decay;
 };
 struct kernel_update_args {
-    int params;
+    int params;                       /* at most GRAD_GROUPS */
     const struct kernel_param *param; /* host memory */
     const double *hyper, *norm;       /* HYPERS, NORMS (op.h) */
     double beta1, beta2, eps;         /* adamw */
@@ -390,14 +384,10 @@ struct kernel_update_args {
 };
 int kernel_adamw(const struct kernel_update_args *a, kernel_stream stream);
 int kernel_sgd(const struct kernel_update_args *a, kernel_stream stream);
-/* Writes the copies alone (after parameters were loaded, or of frozen ones): no gradient, no norm. */
-int kernel_copies(const struct kernel_update_args *a, kernel_stream stream);
 
 /* op.h's retract and clamp. */
 struct kernel_retract_args {
     float *p; /* (rows, width) */
-    void *copy;
-    enum dtype copy_dtype; /* NULL: none; else the same rows */
     int64_t rows;
     int width;
     const double *norm;

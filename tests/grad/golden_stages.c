@@ -212,7 +212,7 @@ static int check_gradients(const struct golden *g, int stage)
     int compared = 0;
     for (int i = 0; i < graph->values; i++) {
         const struct value *value = &graph->value[i];
-        if (value->role != ROLE_PARAM || value->whole_group || value->grad < 0) continue;
+        if (value->role != ROLE_PARAM || value->whole || value->grad < 0) continue;
         char name[96];
         snprintf(name, sizeof name, "stage.%d.%s", stage + 1, value->name);
         check_value(g, "grad", name, program, value->grad);

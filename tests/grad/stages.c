@@ -73,7 +73,7 @@ static void check_net(const char *text, const char *set)
         const struct graph *graph = &engine->stage[stage].program->graph;
         int checked = 0;
         for (int i = 0; i < graph->values; i++)
-            if (graph->value[i].role == ROLE_PARAM && !graph->value[i].whole_group && graph->value[i].grad >= 0) {
+            if (graph->value[i].role == ROLE_PARAM && !graph->value[i].whole && graph->value[i].grad >= 0) {
                 check_parameter(engine, stage, i, 1);
                 checked++;
             }

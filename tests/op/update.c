@@ -13,6 +13,19 @@ static const int64_t counts[] = {1, 2, 13, 33, 129, 4097, 100003};
 
 enum { COUNTS = sizeof counts / sizeof counts[0] };
 
+/* A part, or, with 40 elements or more, three: between them and behind the last lie some that stay. */
+static struct update_parts parts_of(int64_t n, double lr_factor, double decay)
+{
+    struct update_parts parts = {1, {{0, n, lr_factor, decay}}};
+    if (n < 40) return parts;
+    int64_t third = n / 3;
+    parts.count = 3;
+    parts.part[0] = (struct update_part){0, third - 2, lr_factor, decay};
+    parts.part[1] = (struct update_part){third, 1, 1, 0};
+    parts.part[2] = (struct update_part){third + 5, n - third - 6, 2 * lr_factor, decay / 2};
+    return parts;
+}
+
 /* All arguments of size n but hyper and norm. */
 static struct op_desc desc_update(enum op_kind kind, int64_t n)
 {
@@ -38,8 +51,7 @@ static void adamw(void **state)
     for (int i = 0; i < COUNTS; i++)
         for (int decay = 0; decay < 2; decay++) {
             struct op_desc d = desc_update(OP_ADAMW, counts[i]);
-            d.attr.adamw.lr_factor = decay ? 0.5 : 1;
-            d.attr.adamw.decay = decay * 0.1;
+            d.attr.adamw.parts = parts_of(counts[i], decay ? 0.5 : 1, decay * 0.1);
             d.attr.adamw.beta1 = 0.9;
             d.attr.adamw.beta2 = 0.999;
             d.attr.adamw.eps = 1e-8;
@@ -53,8 +65,7 @@ static void sgd(void **state)
     for (int i = 0; i < COUNTS; i++)
         for (int kind = 0; kind < 3; kind++) { /* without momentum, with, Nesterov's */
             struct op_desc d = desc_update(OP_SGD, counts[i]);
-            d.attr.sgd.lr_factor = 1.5;
-            d.attr.sgd.decay = 0.1;
+            d.attr.sgd.parts = parts_of(counts[i], 1.5, 0.1);
             d.attr.sgd.momentum = kind > 0 ? 0.9 : 0;
             d.attr.sgd.nesterov = kind == 2;
             if (kind == 0) d.arg[2] = (struct tensor){0};

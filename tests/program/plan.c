@@ -39,12 +39,15 @@ static int same_bytes(const struct slot *a, const struct slot *b)
     return a->bytes && b->bytes && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
 }
 
-/* A slot that stands for the group that the other belongs to lies over it on purpose. */
+/* A slot that stands for what the other belongs to lies over it on purpose. */
 static int whole_and_member(const struct program *program, int i, int k)
 {
     if (i >= program->graph.values || k >= program->graph.values) return 0;
     const struct value *a = &program->graph.value[i], *b = &program->graph.value[k];
-    return a->whole_group != b->whole_group && a->role == b->role && a->group == b->group;
+    if (a->role != b->role || a->whole == b->whole) return 0;
+    if (a->whole == WHOLE_STAGE) return b->group != GROUP_FROZEN;
+    if (b->whole == WHOLE_STAGE) return a->group != GROUP_FROZEN;
+    return a->group == b->group;
 }
 
 static void check_pair(const struct program *program, int i, int k)

@@ -217,6 +217,22 @@ static hff_status check_loss(const struct op_desc *desc, const struct sizes *siz
     return HFF_OK;
 }
 
+/* Parts in their order, inside the arguments. */
+static hff_status check_update(const struct op_desc *desc, const struct sizes *sizes)
+{
+    const struct update_parts *parts = desc->kind == OP_ADAMW ? &desc->attr.adamw.parts : &desc->attr.sgd.parts;
+    char text[512];
+    int64_t end = 0;
+    int fit = parts->count >= 1 && parts->count <= GRAD_GROUPS;
+    for (int i = 0; fit && i < parts->count; i++) {
+        fit = parts->part[i].count >= 1 && parts->part[i].first >= end;
+        end = parts->part[i].first + parts->part[i].count;
+    }
+    if (fit && end <= sizes->letter['*']) return HFF_OK;
+    return fail(HFF_E_CONFIG, "op %s: parts that are not side by side in its parameters",
+                op_text(desc, text, sizeof text));
+}
+
 typedef hff_status (*attr_check)(const struct op_desc *desc, const struct sizes *sizes);
 
 static const attr_check attr_checks[OP_KINDS] = {
@@ -245,6 +261,8 @@ static const attr_check attr_checks[OP_KINDS] = {
     [OP_DEVIATION_BACK] = check_deviation,
     [OP_CROSS_ENTROPY] = check_loss,
     [OP_SIMILARITY] = check_loss,
+    [OP_ADAMW] = check_update,
+    [OP_SGD] = check_update,
 };
 
 hff_status op_check(const struct op_desc *desc)

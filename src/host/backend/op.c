@@ -261,12 +261,12 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
         return;
     case OP_GRAD_NORM: snprintf(out, size, ", clip %g", d->attr.grad_norm.clip); return;
     case OP_ADAMW:
-        snprintf(out, size, ", lr_factor %g decay %g beta1 %g beta2 %g eps %g", d->attr.adamw.lr_factor,
-                 d->attr.adamw.decay, d->attr.adamw.beta1, d->attr.adamw.beta2, d->attr.adamw.eps);
+        snprintf(out, size, ", %d parts, beta1 %g beta2 %g eps %g", d->attr.adamw.parts.count, d->attr.adamw.beta1,
+                 d->attr.adamw.beta2, d->attr.adamw.eps);
         return;
     case OP_SGD:
-        snprintf(out, size, ", lr_factor %g decay %g momentum %g%s", d->attr.sgd.lr_factor, d->attr.sgd.decay,
-                 d->attr.sgd.momentum, d->attr.sgd.nesterov ? " nesterov" : "");
+        snprintf(out, size, ", %d parts, momentum %g%s", d->attr.sgd.parts.count, d->attr.sgd.momentum,
+                 d->attr.sgd.nesterov ? " nesterov" : "");
         return;
     case OP_CLAMP: snprintf(out, size, ", lo %g hi %g", d->attr.clamp.lo, d->attr.clamp.hi); return;
     case OP_REORDER:

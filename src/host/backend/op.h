@@ -104,9 +104,10 @@
  *                 finite. Any of g0..g5 may be absent
  * adamw           p (n), g (n), m (n), v (n), hyper, norm                   arXiv 1711.05101; nothing when norm is
  * latched
+ *                 for each of attr's parts of the n elements, with its lr_factor and decay; the others stay:
  *                 rate = lr lr_factor, g' = factor g, m = beta1 m + (1 - beta1) g', v = beta2 v + (1 - beta2) g'^2,
  *                 p -= rate (decay p + (m / bias1) / (sqrt(v / bias2) + eps))
- * sgd             p (n), g (n), m? (n), hyper, norm                         as PyTorch: coupled decay, Nesterov
+ * sgd             p (n), g (n), m? (n), hyper, norm                         as PyTorch: coupled decay, Nesterov; part by part
  *                 g' = factor g + decay p, m = momentum m + g', p -= rate (nesterov ? g' + momentum m : m); without m
  *                 p -= rate g'; nothing when norm is latched
  * retract         p (..., D), norm            p <- p / ||p|| row by row of the last dimension (a zero row stays);
@@ -226,6 +227,15 @@ enum norm { NORM_BODY, NORM_HEAD, NORM_FACTOR /* clipping: min(1, clip / norm), 
 
 enum { GRAD_GROUPS = 6, GRAD_GROUPS_BODY = 2 };
 
+/* What an update changes: elements [first, first + count) of its arguments, with a rate and a decay of their own. */
+struct update_parts {
+    int count;
+    struct update_part {
+        int64_t first, count;
+        double lr_factor, decay;
+    } part[GRAD_GROUPS];
+};
+
 struct op_desc {
     enum op_kind kind;
     int slices; /* S; divides the batch */
@@ -285,10 +295,12 @@ struct op_desc {
             double clip;
         } grad_norm; /* 0: no clipping */
         struct {
-            double lr_factor, decay, beta1, beta2, eps;
+            struct update_parts parts;
+            double beta1, beta2, eps;
         } adamw;
         struct {
-            double lr_factor, decay, momentum;
+            struct update_parts parts;
+            double momentum;
             int nesterov;
         } sgd;
         struct {

@@ -165,7 +165,7 @@ int64_t engine_parameters(const struct engine *engine)
     for (int i = 0; i < engine->stages; i++) {
         const struct graph *graph = &engine->stage[i].program->graph;
         for (int k = 0; k < graph->values; k++)
-            if (graph->value[k].role == ROLE_PARAM && !graph->value[k].whole_group)
+            if (graph->value[k].role == ROLE_PARAM && !graph->value[k].whole)
                 total += tensor_count(&graph->value[k].tensor);
     }
     return total;

@@ -78,20 +78,44 @@ int graph_state(struct graph *graph, struct tensor shape, double init_value, con
     return id;
 }
 
-int graph_group(struct graph *graph, enum role role, enum group group, int which)
+void graph_places(const struct graph *graph, struct group_place place[GROUPS])
+{
+    int64_t end = 0;
+    memset(place, 0, GROUPS * sizeof *place);
+    for (int i = 0; i < graph->values; i++) {
+        const struct value *v = &graph->value[i];
+        if (v->role == ROLE_PARAM && v->group != GROUP_FROZEN && !v->whole)
+            place[v->group].count += tensor_count(&v->tensor);
+    }
+    for (int g = 0; g < GROUPS; g++) {
+        place[g].first = (end + GROUP_STEP - 1) / GROUP_STEP * GROUP_STEP;
+        if (place[g].count > 0) end = place[g].first + place[g].count;
+    }
+}
+
+int graph_group_grads(struct graph *graph, enum group group)
 {
     static const char *const names[GROUPS] = {"body_decay", "body_plain", "head_decay",
                                               "head_plain", "prototypes", "scale"};
-    int64_t count = 0;
-    for (int i = 0; i < graph->values; i++) {
-        const struct value *v = &graph->value[i];
-        if (v->role == ROLE_PARAM && v->group == group && !v->whole_group) count += tensor_count(&v->tensor);
-    }
-    if (count == 0) return -1;
-    const char *what = role == ROLE_PARAM ? "params" : role == ROLE_GRAD ? "grads" : which ? "moment2" : "moment1";
-    int id = graph_value(graph, role, tensor_make1(graph->real, count), "%s.%s", names[group], what);
+    struct group_place place[GROUPS];
+    graph_places(graph, place);
+    if (place[group].count == 0) return -1;
+    int id = graph_value(graph, ROLE_GRAD, tensor_make1(graph->real, place[group].count), "%s.grads", names[group]);
     graph->value[id].group = group;
-    graph->value[id].whole_group = 1;
+    graph->value[id].whole = WHOLE_GROUP;
+    return id;
+}
+
+int graph_whole(struct graph *graph, enum role role, int which)
+{
+    struct group_place place[GROUPS];
+    int64_t count = 0;
+    graph_places(graph, place);
+    for (int g = 0; g < GROUPS; g++)
+        if (place[g].count > 0) count = place[g].first + place[g].count;
+    const char *what = role == ROLE_PARAM ? "params" : role == ROLE_GRAD ? "grads" : which ? "moment2" : "moment1";
+    int id = graph_value(graph, role, tensor_make1(graph->real, count), "stage.%s", what);
+    graph->value[id].whole = WHOLE_STAGE;
     return id;
 }
 

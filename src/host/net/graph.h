@@ -38,8 +38,9 @@ enum role {
     ROLE_HYPER,  /* set by the host before every step */
 };
 
-/* Parameters of a group lie side by side, and so do their gradients and moments: an update op takes a whole group. The
- * order is that of grad_norm's arguments. */
+/* Parameters of a group lie side by side, and so do their gradients and moments: grad_norm takes whole groups. The order
+ * is that of its arguments. Each group begins at a multiple of GROUP_STEP elements of what the stage has together, the
+ * same one in all of them: an update takes the whole stage. */
 enum group {
     GROUP_BODY_DECAY,
     GROUP_BODY_PLAIN, /* weights; biases and batch norm */
@@ -50,6 +51,8 @@ enum group {
     GROUPS,
     GROUP_FROZEN = GROUPS, /* never updated, no gradient */
 };
+enum { GROUP_STEP = 16 };
+enum whole { WHOLE_NOTHING, WHOLE_GROUP, WHOLE_STAGE };
 
 enum init {
     INIT_ZERO,
@@ -67,7 +70,7 @@ struct value {
     char name[56]; /* "conv.weight"; unique within the stage */
     enum role role;
     enum group group;     /* PARAM, GRAD, MOMENT */
-    int whole_group;      /* stands for all of its group: rank 1 */
+    enum whole whole;     /* stands for all of its group, or of the stage's groups: rank 1 */
     struct tensor tensor; /* logical, LAYOUT_PLAIN */
     enum init init;       /* PARAM, STATE */
     double init_value;    /* VALUE: the value; HE_NORMAL, FAN_NORMAL: the fan-in */
@@ -101,9 +104,15 @@ int graph_param(struct graph *graph, enum group group, struct tensor shape, enum
                 const char *name);
 /* Running statistics. */
 int graph_state(struct graph *graph, struct tensor shape, double init_value, const char *name);
-/* The value that stands for all of a group's params, gradients, or moments (which: 0, 1); -1 when the group is
- * empty. */
-int graph_group(struct graph *graph, enum role role, enum group group, int which);
+/* Where a group's parameters lie among those of its stage, in elements: the first of them; how many, 0: none. */
+struct group_place {
+    int64_t first, count;
+};
+void graph_places(const struct graph *graph, struct group_place place[GROUPS]);
+/* A new value that stands for the gradients of a group; -1 when the group is empty. */
+int graph_group_grads(struct graph *graph, enum group group);
+/* A new value that stands for all groups' params, gradients, or moments (which: 0, 1), which are not empty. */
+int graph_whole(struct graph *graph, enum role role, int which);
 
 /* Adds an op; args are value numbers in the order of the op table, count of them (missing ones are absent). The
  * result is valid until the next node is added: set its attributes at once. */

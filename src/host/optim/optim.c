@@ -36,21 +36,19 @@ const struct config_row optim_rows[] = {
     {0},
 };
 
-/* What the update of one group needs. */
+/* What a stage's update needs. */
 struct update {
     struct graph *graph;
     const struct config_node *config;
-    enum group group;
-    double lr_factor, decay;
+    struct update_parts parts;
     int params, grads, hyper, norm;
 };
 
 static void adamw(const struct update *u)
 {
-    int m = graph_group(u->graph, ROLE_MOMENT, u->group, 0), v = graph_group(u->graph, ROLE_MOMENT, u->group, 1);
+    int m = graph_whole(u->graph, ROLE_MOMENT, 0), v = graph_whole(u->graph, ROLE_MOMENT, 1);
     struct node *node = NODE(u->graph, SECTION_UPDATE, OP_ADAMW, u->params, u->grads, m, v, u->hyper, u->norm);
-    node->attr.attr.adamw.lr_factor = u->lr_factor;
-    node->attr.attr.adamw.decay = u->decay;
+    node->attr.attr.adamw.parts = u->parts;
     node->attr.attr.adamw.beta1 = config_real(u->config, "beta1");
     node->attr.attr.adamw.beta2 = config_real(u->config, "beta2");
     node->attr.attr.adamw.eps = config_real(u->config, "eps");
@@ -59,10 +57,9 @@ static void adamw(const struct update *u)
 static void sgd(const struct update *u)
 {
     double momentum = config_real(u->config, "momentum");
-    int m = momentum > 0 ? graph_group(u->graph, ROLE_MOMENT, u->group, 0) : -1;
+    int m = momentum > 0 ? graph_whole(u->graph, ROLE_MOMENT, 0) : -1;
     struct node *node = NODE(u->graph, SECTION_UPDATE, OP_SGD, u->params, u->grads, m, u->hyper, u->norm);
-    node->attr.attr.sgd.lr_factor = u->lr_factor;
-    node->attr.attr.sgd.decay = u->decay;
+    node->attr.attr.sgd.parts = u->parts;
     node->attr.attr.sgd.momentum = momentum;
     node->attr.attr.sgd.nesterov = momentum > 0 && config_bool(u->config, "nesterov");
 }
@@ -78,7 +75,7 @@ static void constrain(struct graph *graph, int norm)
 {
     for (int i = 0; i < graph->values; i++) {
         const struct value *v = graph_at(graph, i);
-        if (v->role != ROLE_PARAM || v->whole_group) continue;
+        if (v->role != ROLE_PARAM || v->whole) continue;
         if (v->group == GROUP_PROTOTYPES) NODE(graph, SECTION_UPDATE, OP_RETRACT, i, norm);
         if (v->group == GROUP_SCALE) {
             struct node *node = NODE(graph, SECTION_UPDATE, OP_CLAMP, i, norm);
@@ -88,25 +85,40 @@ static void constrain(struct graph *graph, int norm)
     }
 }
 
+/* Groups are updated together, each at its own rate. */
+static struct update_parts parts_of(const struct graph *graph, const struct config_node *config)
+{
+    struct group_place place[GROUPS];
+    struct update_parts parts = {0};
+    graph_places(graph, place);
+    for (int g = 0; g < GROUPS; g++) {
+        if (place[g].count == 0) continue;
+        int decays = g == GROUP_BODY_DECAY || g == GROUP_HEAD_DECAY;
+        parts.part[parts.count++] =
+            (struct update_part){.first = place[g].first,
+                                 .count = place[g].count,
+                                 .lr_factor = g == GROUP_PROTOTYPES ? config_real(config, "prototype_lr") : 1,
+                                 .decay = decays ? config_real(config, "weight_decay") : 0};
+    }
+    return parts;
+}
+
 hff_status optim_build(struct graph *graph, const struct config_node *config, int *hyper, int *norm)
 {
     *hyper = graph_value(graph, ROLE_HYPER, tensor_make1(DTYPE_F64, HYPERS), "hyper");
     *norm = graph_value(graph, ROLE_STAT, tensor_make1(DTYPE_F64, NORMS), "norm");
-    struct update update = {.graph = graph, .config = config, .hyper = *hyper, .norm = *norm};
+    struct update update = {
+        .graph = graph, .config = config, .parts = parts_of(graph, config), .hyper = *hyper, .norm = *norm};
     int grads[GROUPS + 2];
-    for (int g = 0; g < GROUPS; g++) grads[g] = graph_group(graph, ROLE_GRAD, (enum group)g, 0);
+    for (int g = 0; g < GROUPS; g++) grads[g] = graph_group_grads(graph, (enum group)g);
     grads[GROUPS] = *hyper;
     grads[GROUPS + 1] = *norm;
     graph_node(graph, SECTION_UPDATE, OP_GRAD_NORM, grads, GROUPS + 2)->attr.attr.grad_norm.clip =
         config_real(config, "clip");
-    const char *kind = config_text(config, "kind");
-    for (int g = 0; g < GROUPS; g++) {
-        if (grads[g] < 0) continue;
-        update.group = (enum group)g;
-        update.grads = grads[g];
-        update.params = graph_group(graph, ROLE_PARAM, update.group, 0);
-        update.decay = g == GROUP_BODY_DECAY || g == GROUP_HEAD_DECAY ? config_real(config, "weight_decay") : 0;
-        update.lr_factor = g == GROUP_PROTOTYPES ? config_real(config, "prototype_lr") : 1;
+    if (update.parts.count > 0) {
+        update.params = graph_whole(graph, ROLE_PARAM, 0);
+        update.grads = graph_whole(graph, ROLE_GRAD, 0);
+        const char *kind = config_text(config, "kind");
         for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
             if (strcmp(kinds[k].name, kind) == 0) kinds[k].add(&update);
     }

@@ -115,7 +115,7 @@ hff_status program_init(struct program *program, struct stream *stream, uint64_t
 {
     for (int i = 0; i < program->graph.values; i++) {
         const struct value *value = &program->graph.value[i];
-        if ((value->role != ROLE_PARAM && value->role != ROLE_STATE) || value->whole_group) continue;
+        if ((value->role != ROLE_PARAM && value->role != ROLE_STATE) || value->whole) continue;
         int prototypes = value->init == INIT_UNIT_ROWS || value->init == INIT_ORTHOGONAL;
         struct rng rng;
         rng_open(&rng, seed, prototypes ? RNG_PROTOTYPES : RNG_WEIGHTS, (uint64_t)stage, hash(value->name));

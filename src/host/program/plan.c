@@ -23,26 +23,38 @@ static void find_lifetimes(struct program *program)
             }
 }
 
-/* Members of a group side by side without gaps, so that an update takes the group as one array. */
-static void place_group(struct program *program, enum role role, enum group group)
+/* Members of a group side by side without gaps, groups where graph_places says: in front of everything else in the arena. */
+static void place_groups(struct program *program, enum role role)
 {
-    size_t start = aligned(program->bytes[ROLE_PARAM == role ? ARENA_PARAM : ARENA_GRAD]), end = start;
-    for (int i = 0; i < program->graph.values; i++) {
-        const struct value *value = &program->graph.value[i];
-        if (value->role != role || value->group != group) continue;
-        struct slot *slot = &program->slot[i];
-        slot->offset = value->whole_group ? start : end;
-        if (!value->whole_group) end += slot->bytes;
+    struct group_place place[GROUPS];
+    size_t *bytes = &program->bytes[role == ROLE_PARAM ? ARENA_PARAM : ARENA_GRAD];
+    graph_places(&program->graph, place);
+    for (int g = 0; g < GROUPS; g++) {
+        size_t start = (size_t)place[g].first * dtype_bytes(program->graph.real), end = start;
+        for (int i = 0; i < program->graph.values; i++) {
+            const struct value *value = &program->graph.value[i];
+            if (value->role != role || value->group != (enum group)g) continue;
+            struct slot *slot = &program->slot[i];
+            slot->offset = value->whole ? start : end;
+            if (!value->whole) end += slot->bytes;
+        }
+        if (place[g].count > 0) *bytes = end;
     }
-    program->bytes[ROLE_PARAM == role ? ARENA_PARAM : ARENA_GRAD] = end;
+}
+
+/* A value that stands for all groups begins where the first one does: at 0. */
+static int is_whole_stage(const struct program *program, int slot)
+{
+    return slot < program->graph.values && program->graph.value[slot].whole == WHOLE_STAGE;
 }
 
 static void place_rest(struct program *program)
 {
     for (int i = 0; i < program->slots; i++) {
         struct slot *slot = &program->slot[i];
-        int frozen = slot->role == ROLE_PARAM && program->graph.value[i].group == GROUP_FROZEN;
-        if (slot->role == ROLE_GRAD || slot->arena == ARENA_ACT || (slot->role == ROLE_PARAM && !frozen)) continue;
+        int grouped = slot->role == ROLE_PARAM && program->graph.value[i].group != GROUP_FROZEN;
+        if (slot->role == ROLE_GRAD || slot->arena == ARENA_ACT || grouped) continue;
+        if (slot->role == ROLE_PARAM && is_whole_stage(program, i)) continue;
         size_t *bytes = &program->bytes[slot->arena];
         if (slot->arena == ARENA_INPUT ||
             slot->arena == ARENA_OUTPUT) { /* the training and the evaluation value are the same place */
@@ -98,10 +110,8 @@ static void place_activations(struct program *program)
 void program_plan(struct program *program)
 {
     find_lifetimes(program);
-    for (int g = 0; g < GROUPS; g++) {
-        place_group(program, ROLE_PARAM, (enum group)g);
-        place_group(program, ROLE_GRAD, (enum group)g);
-    }
+    place_groups(program, ROLE_PARAM);
+    place_groups(program, ROLE_GRAD);
     place_rest(program);
     place_activations(program);
     for (int s = 0; s < SECTIONS; s++)

@@ -39,25 +39,21 @@ void *program_address(const struct program *program, int value)
     return program->base[slot->arena] + slot->offset;
 }
 
-/* The moments of parameter param: the same place in their group as the parameter has in its own. */
+/* The moments of parameter param: the same place among the stage's moments as the parameter has among its parameters,
+ * which are the first in their arena. */
 static int kept_moments(const struct program *program, int param, struct kept *out)
 {
     const struct graph *graph = &program->graph;
-    size_t group_start = 0;
     int count = 0;
-    for (int i = 0; i < graph->values; i++)
-        if (graph->value[i].role == ROLE_PARAM && graph->value[i].whole_group &&
-            graph->value[i].group == graph->value[param].group)
-            group_start = program->slot[i].offset;
     for (int i = 0; i < graph->values; i++) {
         const struct value *value = &graph->value[i];
-        if (value->role != ROLE_MOMENT || value->group != graph->value[param].group) continue;
+        if (value->role != ROLE_MOMENT) continue;
         count++;
         if (!out) continue;
         *out = (struct kept){.tensor = graph->value[param].tensor, .role = ROLE_MOMENT};
-        out->address = program->base[ARENA_MOMENT] ? program->base[ARENA_MOMENT] + program->slot[i].offset +
-                                                         program->slot[param].offset - group_start
-                                                   : NULL;
+        out->address = program->base[ARENA_MOMENT]
+                           ? program->base[ARENA_MOMENT] + program->slot[i].offset + program->slot[param].offset
+                           : NULL;
         snprintf(out->name, sizeof out->name, "%s%s", graph->value[param].name, strrchr(value->name, '.'));
         out++;
     }
@@ -69,7 +65,7 @@ int program_kept(const struct program *program, int moments, struct kept *out)
     int count = 0;
     for (int i = 0; i < program->graph.values; i++) {
         const struct value *value = &program->graph.value[i];
-        if ((value->role != ROLE_PARAM && value->role != ROLE_STATE) || value->whole_group) continue;
+        if ((value->role != ROLE_PARAM && value->role != ROLE_STATE) || value->whole) continue;
         if (moments) {
             if (value->role == ROLE_PARAM && value->group != GROUP_FROZEN)
                 count += kept_moments(program, i, out ? out + count : NULL);

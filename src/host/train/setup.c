@@ -194,7 +194,7 @@ static int64_t stage_parameters(const struct program *program)
 {
     int64_t total = 0;
     for (int k = 0; k < program->graph.values; k++)
-        if (program->graph.value[k].role == ROLE_PARAM && !program->graph.value[k].whole_group)
+        if (program->graph.value[k].role == ROLE_PARAM && !program->graph.value[k].whole)
             total += tensor_count(&program->graph.value[k].tensor);
     return total;
 }

@@ -40,6 +40,26 @@ static inline int cut_is_short(const struct cut *cut, int i)
     return cut_length(cut, i) < cut->size;
 }
 
+/* Arrays that are cut one by one, an absent one into no pieces. */
+struct cuts {
+    struct cut cut[GRAD_GROUPS];
+    int count;
+};
+
+static inline void cuts_add(struct cuts *cuts, int i, struct cut cut)
+{
+    cuts->cut[i] = cut;
+    cuts->count += cut.count;
+}
+
+/* The array that a piece is of; piece becomes its number in there. */
+static inline int cuts_find(const struct cuts *cuts, int *piece)
+{
+    int i = 0;
+    for (; *piece >= cuts->cut[i].count; i++) *piece -= cuts->cut[i].count;
+    return i;
+}
+
 /* The largest divisor of a slice's samples up to most. */
 static inline int64_t slice_piece(int64_t samples, int64_t most)
 {

@@ -10,8 +10,7 @@ enum { CHUNK_FLOATS = 65536 };
 
 struct grad_op {
     struct cpu_op base;
-    struct cut cut[GRAD_GROUPS]; /* an absent one has no pieces */
-    int chunks;
+    struct cuts cuts;
 };
 
 struct grad_run {
@@ -28,12 +27,10 @@ CPU_SIMD static double chunk_squares(const float *g, int64_t n)
 static void grad_task(void *context, int task, int thread)
 {
     const struct grad_run *run = context;
-    const struct cut *cut = run->op->cut;
-    int group = 0, piece = task;
+    int piece = task, group = cuts_find(&run->op->cuts, &piece);
+    const struct cut *cut = &run->op->cuts.cut[group];
     (void)thread;
-    for (; piece >= cut[group].count; group++) piece -= cut[group].count;
-    run->sum[task] =
-        chunk_squares((const float *)run->args[group] + cut_start(&cut[group], piece), cut_length(&cut[group], piece));
+    run->sum[task] = chunk_squares((const float *)run->args[group] + cut_start(cut, piece), cut_length(cut, piece));
 }
 
 static double group_squares(double *sum, int chunks)
@@ -49,9 +46,9 @@ static hff_status grad_run(struct cpu_op *base, struct team *team, void *const *
     double *norm = args[GRAD_GROUPS + 1], *sum = workspace, squares[2] = {0, 0},
            clip = base->op.desc.attr.grad_norm.clip;
     struct grad_run run = {op, args, sum};
-    team_run(team, op->chunks, grad_task, &run);
-    for (int group = 0; group < GRAD_GROUPS; sum += op->cut[group].count, group++)
-        squares[group >= GRAD_GROUPS_BODY] += group_squares(sum, op->cut[group].count);
+    team_run(team, op->cuts.count, grad_task, &run);
+    for (int group = 0; group < GRAD_GROUPS; sum += op->cuts.cut[group].count, group++)
+        squares[group >= GRAD_GROUPS_BODY] += group_squares(sum, op->cuts.cut[group].count);
     double whole = sqrt(squares[0] + squares[1]);
     norm[NORM_BODY] = sqrt(squares[0]);
     norm[NORM_HEAD] = sqrt(squares[1]);
@@ -70,10 +67,9 @@ hff_status cpu_grad_norm_create(struct cpu_backend *backend, const struct op_des
     if (!op) return HFF_E_MEMORY;
     for (int group = 0; group < GRAD_GROUPS; group++) {
         const struct tensor *g = &desc->arg[group];
-        if (g->rank) op->cut[group] = cut_exact((int64_t)(tensor_bytes(g) / sizeof(float)), CHUNK_FLOATS);
-        op->chunks += op->cut[group].count;
+        if (g->rank) cuts_add(&op->cuts, group, cut_exact((int64_t)(tensor_bytes(g) / sizeof(float)), CHUNK_FLOATS));
     }
-    op->base.workspace = (size_t)op->chunks * sizeof(double);
+    op->base.workspace = (size_t)op->cuts.count * sizeof(double);
     op->base.run = grad_run;
     *out = &op->base;
     return HFF_OK;

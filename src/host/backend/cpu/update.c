@@ -1,4 +1,4 @@
-/* adamw, sgd, clamp, retract: what changes parameters. A task is a fixed chunk of elements (retract: of rows). Scalars
+/* adamw, sgd, clamp, retract: what changes parameters. A task is a fixed chunk of a part's elements (retract: of rows). Scalars
  * of the step are f64, the elements' arithmetic is f32.
  * Bytes an element: adamw reads p, g, m, v and writes p, m, v: 28; sgd 20, without momentum 12; clamp and retract 8. */
 #include "cut.h"
@@ -10,7 +10,7 @@ enum { CHUNK_FLOATS = 16384 };
 
 struct update_op {
     struct cpu_op base;
-    struct cut cut;
+    struct cuts cuts; /* adamw, sgd: of the parts; else one */
 };
 
 struct update_run {
@@ -18,6 +18,17 @@ struct update_run {
     void *const *args;
     const double *hyper, *norm; /* hyper NULL: the op has none */
 };
+
+/* The part that a task belongs to, its first element and how many there are. */
+static const struct update_part *part_of(const struct update_run *run, const struct update_parts *parts, int task,
+                                         int64_t *first, int64_t *n)
+{
+    int i = cuts_find(&run->op->cuts, &task);
+    const struct cut *cut = &run->op->cuts.cut[i];
+    *first = parts->part[i].first + cut_start(cut, task);
+    *n = cut_length(cut, task);
+    return &parts->part[i];
+}
 
 /* The step's scalars. */
 struct adamw {
@@ -82,10 +93,11 @@ static void adamw_task(void *context, int task, int thread)
 {
     const struct update_run *run = context;
     const struct op_desc *d = &run->op->base.op.desc;
-    int64_t first = cut_start(&run->op->cut, task), n = cut_length(&run->op->cut, task);
-    double rate = run->hyper[HYPER_LR] * d->attr.adamw.lr_factor;
+    int64_t first, n;
+    const struct update_part *part = part_of(run, &d->attr.adamw.parts, task, &first, &n);
+    double rate = run->hyper[HYPER_LR] * part->lr_factor;
     struct adamw by = {.factor = (float)run->norm[NORM_FACTOR],
-                       .keep = (float)(1 - rate * d->attr.adamw.decay),
+                       .keep = (float)(1 - rate * part->decay),
                        .beta1 = (float)d->attr.adamw.beta1,
                        .rest1 = (float)(1 - d->attr.adamw.beta1),
                        .beta2 = (float)d->attr.adamw.beta2,
@@ -103,11 +115,12 @@ static void sgd_task(void *context, int task, int thread)
 {
     const struct update_run *run = context;
     const struct op_desc *d = &run->op->base.op.desc;
-    int64_t first = cut_start(&run->op->cut, task), n = cut_length(&run->op->cut, task);
+    int64_t first, n;
+    const struct update_part *part = part_of(run, &d->attr.sgd.parts, task, &first, &n);
     struct sgd by = {.factor = (float)run->norm[NORM_FACTOR],
-                     .decay = (float)d->attr.sgd.decay,
+                     .decay = (float)part->decay,
                      .momentum = (float)d->attr.sgd.momentum,
-                     .rate = (float)(run->hyper[HYPER_LR] * d->attr.sgd.lr_factor),
+                     .rate = (float)(run->hyper[HYPER_LR] * part->lr_factor),
                      .nesterov = d->attr.sgd.nesterov};
     float *p = run->args[0], *m = d->arg[2].rank ? run->args[2] : NULL;
     const float *g = run->args[1];
@@ -122,18 +135,20 @@ static void clamp_task(void *context, int task, int thread)
 {
     const struct update_run *run = context;
     const struct op_desc *d = &run->op->base.op.desc;
+    const struct cut *cut = &run->op->cuts.cut[0];
     (void)thread;
-    clamp_floats((float *)run->args[0] + cut_start(&run->op->cut, task), cut_length(&run->op->cut, task),
-                 (float)d->attr.clamp.lo, (float)d->attr.clamp.hi);
+    clamp_floats((float *)run->args[0] + cut_start(cut, task), cut_length(cut, task), (float)d->attr.clamp.lo,
+                 (float)d->attr.clamp.hi);
 }
 
 static void retract_task(void *context, int task, int thread)
 {
     const struct update_run *run = context;
     const struct tensor *p = &run->op->base.op.desc.arg[0];
-    int64_t width = p->dim[p->rank - 1], first = cut_start(&run->op->cut, task);
+    const struct cut *cut = &run->op->cuts.cut[0];
+    int64_t width = p->dim[p->rank - 1], first = cut_start(cut, task);
     (void)thread;
-    for (int64_t row = first; row < first + cut_length(&run->op->cut, task); row++)
+    for (int64_t row = first; row < first + cut_length(cut, task); row++)
         retract_row((float *)run->args[0] + row * width, width);
 }
 
@@ -154,49 +169,56 @@ static hff_status update_run(struct cpu_op *base, struct team *team, void *const
     const struct update *update = &updates[base->op.desc.kind];
     struct update_run run = {op, args, update->hyper < 0 ? NULL : args[update->hyper], args[update->norm]};
     (void)workspace;
-    if (run.norm[NORM_LATCH] == 0) team_run(team, op->cut.count, update->task, &run);
+    if (run.norm[NORM_LATCH] == 0) team_run(team, op->cuts.count, update->task, &run);
     return HFF_OK;
 }
 
-/* Parameters may lie as a convolution chose, in which padding is 0 and stays 0 (clamp never gets such). */
-static hff_status update_create(struct cpu_backend *backend, const struct op_desc *desc, struct cut cut,
-                                struct cpu_op **out)
+static hff_status update_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
     if (desc->arg[0].dtype != DTYPE_F32)
         return fail(HFF_E_CONFIG, "the cpu backend computes in f32, not %s; use run.dtype: f32",
                     dtype_name(desc->arg[0].dtype));
-    for (int i = 1; i < OP_ARGS && desc->arg[i].dtype == DTYPE_F32 && desc->arg[i].rank; i++)
-        if (desc->arg[i].layout != desc->arg[0].layout || desc->arg[i].opaque != desc->arg[0].opaque)
-            return fail(HFF_E_CONFIG,
-                        "the cpu backend updates parameters only where gradient and moments lie as they do");
+    for (int i = 0; i < OP_ARGS && desc->arg[i].rank; i++)
+        if (desc->arg[i].layout != LAYOUT_PLAIN)
+            return fail(HFF_E_CONFIG, "the cpu backend updates parameters only where they lie plain");
     struct update_op *op = cpu_op_new(backend, desc, sizeof *op);
     if (!op) return HFF_E_MEMORY;
-    op->cut = cut;
     op->base.run = update_run;
     *out = &op->base;
     return HFF_OK;
 }
 
+static hff_status parts_create(struct cpu_backend *backend, const struct op_desc *desc,
+                               const struct update_parts *parts, struct cpu_op **out)
+{
+    TRY(update_create(backend, desc, out));
+    for (int i = 0; i < parts->count; i++)
+        cuts_add(&((struct update_op *)*out)->cuts, i, cut_exact(parts->part[i].count, CHUNK_FLOATS));
+    return HFF_OK;
+}
+
 hff_status cpu_adamw_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
-    return update_create(backend, desc, cut_exact((int64_t)(tensor_bytes(&desc->arg[0]) / sizeof(float)), CHUNK_FLOATS),
-                         out);
+    return parts_create(backend, desc, &desc->attr.adamw.parts, out);
 }
 
 hff_status cpu_sgd_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
-    return cpu_adamw_create(backend, desc, out);
+    return parts_create(backend, desc, &desc->attr.sgd.parts, out);
 }
 
 hff_status cpu_clamp_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
-    return cpu_adamw_create(backend, desc, out);
+    TRY(update_create(backend, desc, out));
+    cuts_add(&((struct update_op *)*out)->cuts, 0, cut_exact(tensor_count(&desc->arg[0]), CHUNK_FLOATS));
+    return HFF_OK;
 }
 
 hff_status cpu_retract_create(struct cpu_backend *backend, const struct op_desc *desc, struct cpu_op **out)
 {
     const struct tensor *p = &desc->arg[0];
-    int64_t width = p->dim[p->rank - 1];
-    struct cut rows = cut_exact(tensor_count(p) / width, width < CHUNK_FLOATS ? CHUNK_FLOATS / width : 1);
-    return update_create(backend, desc, rows, out);
+    int64_t width = p->dim[p->rank - 1], rows = width < CHUNK_FLOATS ? CHUNK_FLOATS / width : 1;
+    TRY(update_create(backend, desc, out));
+    cuts_add(&((struct update_op *)*out)->cuts, 0, cut_exact(tensor_count(p) / width, rows));
+    return HFF_OK;
 }

@@ -41,21 +41,33 @@ CUDA_CREATE(grad_norm)
 
 struct update_op {
     struct cuda_op base;
-    struct kernel_param param;
+    int64_t first[GRAD_GROUPS]; /* where parts begin */
+    struct kernel_param part[GRAD_GROUPS];
     struct kernel_update_args args;
 };
+
+/* p, g, m and v as the arguments have them; m, v: NULL where there are none. */
+static void fill_parts(const struct update_op *op, float *p, const float *g, float *m, float *v,
+                       struct kernel_param *part)
+{
+    for (int i = 0; i < op->args.params; i++) {
+        int64_t first = op->first[i];
+        part[i] = op->part[i];
+        part[i].p = p + first;
+        part[i].g = g + first;
+        part[i].m = m ? m + first : NULL;
+        part[i].v = v ? v + first : NULL;
+    }
+}
 
 static hff_status adamw_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
 {
     (void)workspace;
     const struct update_op *op = (const struct update_op *)base;
-    struct kernel_param param = op->param;
+    struct kernel_param part[GRAD_GROUPS];
     struct kernel_update_args a = op->args;
-    param.p = args[0];
-    param.g = args[1];
-    param.m = args[2];
-    param.v = args[3];
-    a.param = &param;
+    fill_parts(op, args[0], args[1], args[2], args[3], part);
+    a.param = part;
     a.hyper = args[4];
     a.norm = args[5];
     return cuda_launched(kernel_adamw(&a, stream->handle), "adamw");
@@ -65,34 +77,36 @@ static hff_status sgd_run(struct cuda_op *base, struct stream *stream, void *con
 {
     (void)workspace;
     const struct update_op *op = (const struct update_op *)base;
-    struct kernel_param param = op->param;
+    struct kernel_param part[GRAD_GROUPS];
     struct kernel_update_args a = op->args;
-    param.p = args[0];
-    param.g = args[1];
-    param.m = base->op.desc.arg[2].rank ? args[2] : NULL;
-    a.param = &param;
+    fill_parts(op, args[0], args[1], base->op.desc.arg[2].rank ? args[2] : NULL, NULL, part);
+    a.param = part;
     a.hyper = args[3];
     a.norm = args[4];
     return cuda_launched(kernel_sgd(&a, stream->handle), "sgd");
 }
 
-static hff_status create(struct cuda_backend *backend, const struct op_desc *desc, struct cuda_op **out,
+static hff_status create(struct cuda_backend *backend, const struct op_desc *desc, const struct update_parts *parts,
+                         struct cuda_op **out,
                          hff_status (*run)(struct cuda_op *, struct stream *, void *const *, void *))
 {
     struct update_op *op;
     TRY(cuda_op_new(backend, desc, sizeof *op, run, &op));
     *out = &op->base;
-    op->args.params = 1;
-    op->param.count = tensor_count(&desc->arg[0]);
+    op->args.params = parts->count;
+    for (int i = 0; i < parts->count; i++) {
+        op->first[i] = parts->part[i].first;
+        op->part[i] = (struct kernel_param){.count = parts->part[i].count,
+                                            .lr_factor = (float)parts->part[i].lr_factor,
+                                            .decay = (float)parts->part[i].decay};
+    }
     return HFF_OK;
 }
 
 CUDA_CREATE(adamw)
 {
-    TRY(create(backend, desc, out, adamw_run));
+    TRY(create(backend, desc, &desc->attr.adamw.parts, out, adamw_run));
     struct update_op *op = (struct update_op *)*out;
-    op->param.lr_factor = (float)desc->attr.adamw.lr_factor;
-    op->param.decay = (float)desc->attr.adamw.decay;
     op->args.beta1 = desc->attr.adamw.beta1;
     op->args.beta2 = desc->attr.adamw.beta2;
     op->args.eps = desc->attr.adamw.eps;
@@ -101,10 +115,8 @@ CUDA_CREATE(adamw)
 
 CUDA_CREATE(sgd)
 {
-    TRY(create(backend, desc, out, sgd_run));
+    TRY(create(backend, desc, &desc->attr.sgd.parts, out, sgd_run));
     struct update_op *op = (struct update_op *)*out;
-    op->param.lr_factor = (float)desc->attr.sgd.lr_factor;
-    op->param.decay = (float)desc->attr.sgd.decay;
     op->args.momentum = desc->attr.sgd.momentum;
     op->args.nesterov = desc->attr.sgd.nesterov;
     return HFF_OK;

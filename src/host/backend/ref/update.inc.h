@@ -22,16 +22,20 @@ static void adamw(const struct op_desc *d, void *const *args, double *work)
     REAL *p = args[0], *m = args[2], *v = args[3];
     const REAL *g = args[1];
     const double *hyper = args[4], *norm_in = args[5];
-    double beta1 = d->attr.adamw.beta1, beta2 = d->attr.adamw.beta2, rate = hyper[HYPER_LR] * d->attr.adamw.lr_factor;
+    double beta1 = d->attr.adamw.beta1, beta2 = d->attr.adamw.beta2;
     (void)work;
     if (norm_in[NORM_LATCH] != 0) return;
-    for (int64_t i = 0; i < tensor_count(&d->arg[0]); i++) {
-        double grad = norm_in[NORM_FACTOR] * g[i];
-        double m1 = beta1 * m[i] + (1 - beta1) * grad, v1 = beta2 * v[i] + (1 - beta2) * grad * grad;
-        double step = (m1 / hyper[HYPER_BIAS1]) / (sqrt(v1 / hyper[HYPER_BIAS2]) + d->attr.adamw.eps);
-        p[i] = (REAL)(p[i] - rate * (d->attr.adamw.decay * p[i] + step));
-        m[i] = (REAL)m1;
-        v[i] = (REAL)v1;
+    for (int k = 0; k < d->attr.adamw.parts.count; k++) {
+        const struct update_part *part = &d->attr.adamw.parts.part[k];
+        double rate = hyper[HYPER_LR] * part->lr_factor;
+        for (int64_t i = part->first; i < part->first + part->count; i++) {
+            double grad = norm_in[NORM_FACTOR] * g[i];
+            double m1 = beta1 * m[i] + (1 - beta1) * grad, v1 = beta2 * v[i] + (1 - beta2) * grad * grad;
+            double step = (m1 / hyper[HYPER_BIAS1]) / (sqrt(v1 / hyper[HYPER_BIAS2]) + d->attr.adamw.eps);
+            p[i] = (REAL)(p[i] - rate * (part->decay * p[i] + step));
+            m[i] = (REAL)m1;
+            v[i] = (REAL)v1;
+        }
     }
 }
 
@@ -40,17 +44,21 @@ static void sgd(const struct op_desc *d, void *const *args, double *work)
     REAL *p = args[0], *m = args[2];
     const REAL *g = args[1];
     const double *hyper = args[3], *norm_in = args[4];
-    double momentum = d->attr.sgd.momentum, rate = hyper[HYPER_LR] * d->attr.sgd.lr_factor;
+    double momentum = d->attr.sgd.momentum;
     (void)work;
     if (norm_in[NORM_LATCH] != 0) return;
-    for (int64_t i = 0; i < tensor_count(&d->arg[0]); i++) {
-        double step = norm_in[NORM_FACTOR] * g[i] + d->attr.sgd.decay * p[i];
-        if (m) {
-            double m1 = momentum * m[i] + step;
-            step = d->attr.sgd.nesterov ? step + momentum * m1 : m1;
-            m[i] = (REAL)m1;
+    for (int k = 0; k < d->attr.sgd.parts.count; k++) {
+        const struct update_part *part = &d->attr.sgd.parts.part[k];
+        double rate = hyper[HYPER_LR] * part->lr_factor;
+        for (int64_t i = part->first; i < part->first + part->count; i++) {
+            double step = norm_in[NORM_FACTOR] * g[i] + part->decay * p[i];
+            if (m) {
+                double m1 = momentum * m[i] + step;
+                step = d->attr.sgd.nesterov ? step + momentum * m1 : m1;
+                m[i] = (REAL)m1;
+            }
+            p[i] = (REAL)(p[i] - rate * step);
         }
-        p[i] = (REAL)(p[i] - rate * step);
     }
 }
 

@@ -122,6 +122,20 @@ int kernel_pool_back(const struct kernel_pool_args *a, kernel_stream stream);
 int kernel_apool(const struct kernel_pool_args *a, kernel_stream stream);
 int kernel_apool_back(const struct kernel_pool_args *a, kernel_stream stream);
 
+/* apool.cu: op.h's act_apool and act_apool_back: act(x) pooled to (rows, columns) into y's rows of channels rows columns. */
+struct kernel_act_apool_args {
+    enum dtype dtype; /* x, dx */
+    enum act act;
+    int64_t batch;
+    int height, width, channels, pitch, rows, columns;
+    const void *x;   /* back: NULL with ACT_NONE */
+    float *y;        /* (batch, channels rows columns); forward */
+    const float *dy; /* back: as y */
+    void *dx;        /* back */
+};
+int kernel_act_apool(const struct kernel_act_apool_args *a, kernel_stream stream);
+int kernel_act_apool_back(const struct kernel_act_apool_args *a, kernel_stream stream);
+
 /* ---- add.cu: y = a + b --------------------------------------------------------------------------------------------*/
 struct kernel_add_args {
     enum dtype dtype;

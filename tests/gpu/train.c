@@ -110,7 +110,8 @@ static int count_kind(const struct program *program, enum section section, enum 
     return count;
 }
 
-/* A stage's pool is done by the norm in front of it, in training and in evaluation. */
+/* A stage's pool is done by the norm in front of it, and a head's activation, pooling and flattening by one op, in
+ * training and in evaluation. */
 static void pools_are_joined(void **state)
 {
     (void)state;
@@ -122,6 +123,9 @@ static void pools_are_joined(void **state)
     assert_int_equal(count_kind(program, SECTION_FORWARD, OP_POOL), 0);
     assert_int_equal(count_kind(program, SECTION_EVAL, OP_POOL), 0);
     assert_int_equal(count_kind(program, SECTION_BACKWARD, OP_POOL_BACK), 0);
+    assert_int_equal(count_kind(program, SECTION_HEAD, OP_ACT_APOOL), 1);
+    assert_int_equal(count_kind(program, SECTION_HEAD, OP_ACT_APOOL_BACK), 1);
+    assert_int_equal(count_kind(program, SECTION_EVAL, OP_ACT_APOOL), 1);
     small_net_close(net);
 }
 

@@ -147,6 +147,9 @@ static void pool(void **state)
         }
     for (int a = 1; a <= 8; a++)
         check_back(*state, desc_apool(OP_APOOL, x, a, 9 - a), desc_apool(OP_APOOL_BACK, x, a, 9 - a), "y");
+    for (int act = 0; act < ACT_COUNT; act++)
+        check_back(*state, desc_act_apool(OP_ACT_APOOL, x, (enum act)act, 2, 3),
+                   desc_act_apool(OP_ACT_APOOL_BACK, x, (enum act)act, 2, 3), "y");
 }
 
 /* The mean loss at p / ||p||, from the metrics that the op adds up. */

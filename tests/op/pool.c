@@ -1,4 +1,4 @@
-/* pool, pool_back, apool, apool_back on every backend, against the reference. */
+/* pool, pool_back, apool, apool_back, act_apool, act_apool_back on every backend, against the reference. */
 #include "support/op_harness.h"
 
 #include <setjmp.h>
@@ -54,8 +54,21 @@ static void apool(void **state)
     harness_finish(*state);
 }
 
+static void act_apool(void **state)
+{
+    static const int sizes[][2] = {{1, 1}, {2, 2}, {3, 4}};
+    for (int i = 0; i < SHAPES; i++)
+        for (int act = 0; act < ACT_COUNT; act++)
+            for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+                for (int back = 0; back < 2; back++)
+                    harness_check(*state, &(struct op_case){
+                                              .desc = desc_act_apool(back ? OP_ACT_APOOL_BACK : OP_ACT_APOOL, shape(i),
+                                                                     (enum act)act, sizes[s][0], sizes[s][1])});
+    harness_finish(*state);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(pool), cmocka_unit_test(apool)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(pool), cmocka_unit_test(apool), cmocka_unit_test(act_apool)};
     return cmocka_run_group_tests(tests, harness_open, harness_close);
 }

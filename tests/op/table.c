@@ -115,6 +115,14 @@ static void checks(void **state)
     refuse(bad, "argument run_mean is missing");
     bad.arg[6] = (struct tensor){0};
     assert_int_equal(op_check(&bad), HFF_OK);
+    bad = desc_act_apool(OP_ACT_APOOL_BACK, f32_4(2, 3, 5, 4), ACT_RELU, 2, 3);
+    assert_int_equal(op_check(&bad), HFF_OK);
+    bad.arg[0] = (struct tensor){0};
+    refuse(bad, "argument x is missing");
+    bad.attr.act_apool.act = ACT_NONE;
+    assert_int_equal(op_check(&bad), HFF_OK);
+    bad.attr.act_apool.columns = 2;
+    refuse(bad, "argument dy has not a value for each channel and window");
     refuse(desc_pool(OP_POOL_BACK, f32_4(1, 1, 4, 4), POOL_MAX, 2, 2, 0), "argument index is missing");
     struct pool_window window = {POOL_MAX, 2, 2};
     bad = desc_norm_pool(OP_NORM_POOL, 1, f32_4(2, 3, 5, 4), ACT_RELU, window, 1);

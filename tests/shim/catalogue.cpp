@@ -28,6 +28,8 @@ static std::vector<launcher> launchers_of(enum op_kind kind)
     case OP_NORM_POOL_BACK: return {L(kernel_norm_back)};
     case OP_APOOL: return {L(kernel_apool)};
     case OP_APOOL_BACK: return {L(kernel_apool_back)};
+    case OP_ACT_APOOL: return {L(kernel_act_apool)};
+    case OP_ACT_APOOL_BACK: return {L(kernel_act_apool_back)};
     case OP_ADD: return {L(kernel_add)};
     case OP_UNIT: return {L(kernel_unit)};
     case OP_UNIT_BACK: return {L(kernel_unit_back)};

@@ -140,6 +140,55 @@ static void adaptive_pools(void **)
             in_any_order([&] { return check_adaptive(dtype, s[0], s[1], s[2], s[3], s[4], s[5]); });
 }
 
+static std::vector<unsigned char> check_act_adaptive(enum dtype dtype, enum act act, int channels, int pitch,
+                                                     int height, int width, int rows, int columns)
+{
+    Activation x(dtype, 3, channels, height, width, pitch), dx(dtype, 3, channels, height, width, pitch);
+    size_t flat = (size_t)(3 * channels * rows * columns);
+    std::vector<double> values = random_values(x.logical(), 1, dtype), pooled(flat), back(x.logical());
+    std::vector<double> gradient = random_values(flat, 2);
+    Buffer<float> y(flat), dy(floats(gradient));
+    struct op_desc desc = describe(OP_ACT_APOOL);
+    desc.attr.act_apool = {act, rows, columns};
+    desc.arg[0] = desc.arg[2] = x.tensor();
+    desc.arg[1] = tensor_make2(DTYPE_F64, 3, channels * rows * columns);
+    reference(desc, {values.data(), pooled.data()});
+    x.put(values);
+    struct kernel_act_apool_args a = {};
+    a.dtype = dtype;
+    a.act = act;
+    a.batch = 3;
+    a.height = height, a.width = width, a.channels = channels, a.pitch = pitch, a.rows = rows, a.columns = columns;
+    a.x = x.memory.data();
+    a.y = y.data();
+    a.dy = dy.data();
+    a.dx = dx.memory.data();
+    run_ok(kernel_act_apool(&a, nullptr));
+    expect_all_near("y", y, pooled, 2e-6, 1e-6);
+
+    desc.kind = OP_ACT_APOOL_BACK;
+    reference(desc, {values.data(), gradient.data(), back.data()});
+    if (act == ACT_NONE) a.x = nullptr;
+    run_ok(kernel_act_apool_back(&a, nullptr));
+    expect_activation("dx", dx, back, 1e-6, 1e-6);
+    dy.check();
+    std::vector<unsigned char> bytes;
+    append(bytes, y);
+    append(bytes, dx.memory);
+    return bytes;
+}
+
+static void adaptive_pools_of_activations(void **)
+{
+    static const int sizes[][6] = {{8, 8, 8, 8, 2, 2},   {5, 8, 7, 5, 3, 2},  {3, 3, 4, 6, 3, 4},
+                                   {16, 16, 5, 5, 1, 1}, {9, 16, 3, 3, 5, 4}, {13, 16, 1, 9, 1, 2}};
+    for (const int(&s)[6] : sizes)
+        for (enum dtype dtype : {DTYPE_F32, DTYPE_BF16})
+            for (int act = 0; act < ACT_COUNT; act++)
+                in_any_order(
+                    [&] { return check_act_adaptive(dtype, (enum act)act, s[0], s[1], s[2], s[3], s[4], s[5]); });
+}
+
 static void refuses(void **)
 {
     Activation x(DTYPE_F32, 1, 8, 4, 4, 8), y(DTYPE_F32, 1, 8, 2, 2, 8);
@@ -153,6 +202,7 @@ static void refuses(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(pools), cmocka_unit_test(not_a_number_wins),
-                                       cmocka_unit_test(adaptive_pools), cmocka_unit_test(refuses)};
+                                       cmocka_unit_test(adaptive_pools),
+                                       cmocka_unit_test(adaptive_pools_of_activations), cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

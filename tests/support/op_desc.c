@@ -86,6 +86,19 @@ struct op_desc desc_apool(enum op_kind kind, struct tensor x, int64_t a, int64_t
     return d;
 }
 
+struct op_desc desc_act_apool(enum op_kind kind, struct tensor x, enum act act, int rows, int columns)
+{
+    struct op_desc d = desc_make(kind, 1);
+    d.arg[0] = x;
+    d.arg[1] = f32_2(x.dim[0], x.dim[1] * rows * columns);
+    if (kind == OP_ACT_APOOL_BACK) d.arg[2] = x;
+    if (kind == OP_ACT_APOOL_BACK && act == ACT_NONE) d.arg[0] = (struct tensor){0};
+    d.attr.act_apool.act = act;
+    d.attr.act_apool.rows = rows;
+    d.attr.act_apool.columns = columns;
+    return d;
+}
+
 struct op_desc desc_hff(int slices, struct hff_sizes s, enum hff_loss loss, double margin, double smoothing, int dp,
                         int dscale, int wins)
 {

@@ -105,6 +105,7 @@ struct op_desc desc_apool(enum op_kind kind, struct tensor x, int64_t a, int64_t
 struct hff_sizes {
     int64_t batch, classes, per_class, width;
 };
+struct op_desc desc_act_apool(enum op_kind kind, struct tensor x, enum act act, int rows, int columns);
 struct op_desc desc_hff(int slices, struct hff_sizes sizes, enum hff_loss loss, double margin, double smoothing, int dp,
                         int dscale, int wins);
 struct op_desc desc_hff_eval(int slices, struct hff_sizes sizes, enum hff_loss loss);

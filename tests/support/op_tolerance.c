@@ -166,6 +166,9 @@ static double pool_terms(const struct op_desc *d)
     double kernel = d->attr.pool.kernel;
     if (d->kind == OP_APOOL || d->kind == OP_APOOL_BACK)
         return ceil((double)tensor_area(&d->arg[0]) / (double)tensor_area(&d->arg[1])) + 4;
+    if (d->kind == OP_ACT_APOOL || d->kind == OP_ACT_APOOL_BACK)
+        return ceil((double)tensor_count(&d->arg[d->kind == OP_ACT_APOOL ? 0 : 2]) / (double)tensor_count(&d->arg[1])) +
+               4;
     if (d->kind == OP_POOL && d->attr.pool.kind == POOL_MAX) return 0;
     return kernel * kernel;
 }
@@ -210,6 +213,8 @@ static struct op_room f32_room(const struct op_case *c, const struct op_values *
     case OP_POOL_BACK:
     case OP_APOOL:
     case OP_APOOL_BACK: return room(pool_terms(d), 2);
+    case OP_ACT_APOOL:
+    case OP_ACT_APOOL_BACK: return room(pool_terms(d), 4);
     case OP_ADD: return room(0, 1);
     case OP_UNIT: return room(0, 4 + sqrt((double)tensor_row(&d->arg[0])));
     case OP_UNIT_BACK: return unit_back_room(c, in);

@@ -217,6 +217,8 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     case OP_POOL:
     case OP_APOOL:
     case OP_APOOL_BACK:
+    case OP_ACT_APOOL:
+    case OP_ACT_APOOL_BACK:
     case OP_ADD:
     case OP_UNIT:
     case OP_SPREAD:

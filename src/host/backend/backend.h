@@ -57,9 +57,9 @@ struct backend_api {
     /* The layout in which this backend wants an activation of that shape. */
     struct tensor (*activation)(struct backend *backend, enum dtype dtype, int rank, const int64_t *dim);
 
-    /* Whether norm_pool, norm_pool_eval and norm_pool_back take less time than the ops that they join, so that graphs are
-     * rewritten to have them (net/rewrite.h). 0: it need not have them. */
-    int joins_pool;
+    /* Whether ops that join several (norm_pool, norm_pool_eval, norm_pool_back, act_apool, act_apool_back) take less time
+     * than those, so that graphs are rewritten to have them (net/rewrite.h). 0: it need not have them. */
+    int joins;
 
     /* HFF_E_CONFIG when the backend has no way to do this op with these attributes and types. ARG_OPEN arguments may
      * be LAYOUT_ANY; everything else has its layout. */

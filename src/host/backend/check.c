@@ -108,6 +108,15 @@ static hff_status check_norm_pool(const struct op_desc *desc, const struct sizes
     return check_pooling(desc, sizes, &desc->attr.norm.pool, desc->kind == OP_NORM_POOL_BACK ? 9 : -1);
 }
 
+static hff_status check_act_apool(const struct op_desc *desc, const struct sizes *sizes)
+{
+    int rows = desc->attr.act_apool.rows, columns = desc->attr.act_apool.columns;
+    if (rows < 1 || columns < 1 || sizes->letter['D'] != sizes->letter['C'] * rows * columns)
+        return bad_arg(desc, 1, "has not a value for each channel and window");
+    int needs_x = desc->kind == OP_ACT_APOOL_BACK && desc->attr.act_apool.act != ACT_NONE;
+    return needs_x && desc->arg[0].rank == 0 ? bad_arg(desc, 0, "is missing") : HFF_OK;
+}
+
 static hff_status check_hff(const struct op_desc *desc, const struct sizes *sizes)
 {
     char text[512];
@@ -245,6 +254,8 @@ static const attr_check attr_checks[OP_KINDS] = {
     [OP_NORM_POOL] = check_norm_pool,
     [OP_NORM_POOL_EVAL] = check_norm_pool,
     [OP_NORM_POOL_BACK] = check_norm_pool,
+    [OP_ACT_APOOL] = check_act_apool,
+    [OP_ACT_APOOL_BACK] = check_act_apool,
     [OP_AUGMENT] = check_augment,
     [OP_HFF] = check_hff,
     [OP_HFF_EVAL] = check_hff,

@@ -111,6 +111,8 @@ const struct op_info op_table[OP_KINDS] = {
          {"index", IN | MAYBE, DTYPE_U8, "BChw"}}, NULL},
     [OP_APOOL] = {"apool", 0, 2, {A("x", IN, "BCHW"), A("y", OUT, "BCab")}, NULL},
     [OP_APOOL_BACK] = {"apool_back", 0, 2, {A("dy", IN, "BCab"), A("dx", OUT, "BCHW")}, NULL},
+    [OP_ACT_APOOL] = {"act_apool", 0, 2, {A("x", IN, "BCHW"), R("y", OUT, "BD")}, NULL},
+    [OP_ACT_APOOL_BACK] = {"act_apool_back", 0, 3, {A("x", IN | MAYBE, "BCHW"), R("dy", IN, "BD"), A("dx", OUT, "BCHW")}, NULL},
     [OP_ADD] = {"add", 0, 3, {A("a", IN, "B*"), A("b", IN, "B*"), A("y", OUT, "B*")}, NULL},
     [OP_UNIT] = {"unit", 0, 2, {A("x", IN, "B*"), A("y", OUT, "B*")}, NULL},
     [OP_UNIT_BACK] = {"unit_back", 0, 3, {A("x", IN, "B*"), A("dy", IN, "B*"), A("dx", OUT, "B*")}, NULL},
@@ -215,6 +217,11 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
     case OP_ACT_BACK: snprintf(out, size, ", %s", act_word(d->attr.act.act)); return;
     case OP_POOL:
     case OP_POOL_BACK: pool_text(&d->attr.pool, out, size); return;
+    case OP_ACT_APOOL:
+    case OP_ACT_APOOL_BACK:
+        snprintf(out, size, ", %s to %d x %d", act_word(d->attr.act_apool.act), d->attr.act_apool.rows,
+                 d->attr.act_apool.columns);
+        return;
     case OP_HFF:
         snprintf(out, size, ", %s margin %g smoothing %g discount %g global_batch %lld",
                  d->attr.hff.loss == HFF_LOSS_SOFTMAX ? "softmax" : "pairwise", d->attr.hff.margin,

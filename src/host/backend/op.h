@@ -41,6 +41,8 @@
  *                                             pool_back, then norm_back; max needs the index. It and norm_pool: sliced
  * apool           x (B,C,H,W), y (B,C,a,b)    adaptive average pool: window of output i: [i H / a, ceil((i+1) H / a))
  * apool_back      dy, dx
+ * act_apool       x (B,C,H,W), y (B,D)        act, apool to attr's rows and columns, as rows of D = C rows columns
+ * act_apool_back  x? (B,C,H,W), dy (B,D), dx (B,C,H,W)                      x: not needed without act
  * add             a, b, y                     y = a + b; y may be a's memory (in place)
  * unit            x, y                        y = x sqrt(n) / max(||x||, 1e-6) per sample, n elements a sample
  * unit_back       x, dy, dx                   dx may be dy's memory (in place)
@@ -142,6 +144,8 @@ enum op_kind {
     OP_NORM_POOL_BACK,
     OP_APOOL,
     OP_APOOL_BACK,
+    OP_ACT_APOOL,
+    OP_ACT_APOOL_BACK,
     OP_ADD,
     OP_UNIT,
     OP_UNIT_BACK,
@@ -252,6 +256,10 @@ struct op_desc {
             enum act act;
         } act;
         struct pool_window pool;
+        struct {
+            enum act act;
+            int rows, columns;
+        } act_apool;
         struct augment_rule augment;
         struct {
             int64_t global_batch;

@@ -35,7 +35,7 @@ void engine_rewrite(const struct engine *engine, const struct config_node *root,
                     struct graph *graph)
 {
     const char *word = config_text(root, "engine.recompute");
-    if (engine->backend->api->joins_pool) graph_join_pools(graph); /* first: what is repeated is what will run */
+    if (engine->backend->api->joins) graph_join(graph); /* first: what is repeated is what will run */
     run->segments = 1;
     if (strcmp(word, "none") != 0)
         run->segments = graph_recompute(graph, strcmp(word, "auto") == 0 ? RECOMPUTE_AUTO

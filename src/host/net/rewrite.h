@@ -4,11 +4,15 @@
 
 #include "graph.h"
 
-/* In every section a norm, or norm_eval, whose result nothing but the pool next to it reads becomes norm_pool (norm_pool_eval),
- * and a pool_back whose result nothing but the norm_back next to it reads becomes norm_pool_back: for backends that gain
- * by it (joins_pool), since the large map between the two is never written. Not where windows overlap by half or more:
- * every value is normalised once for each window that it lies in. Returns how many pairs were joined. */
-int graph_join_pools(struct graph *graph);
+/* Ops next to each other become one, in every section, where nothing else reads what lies between them: for backends that
+ * gain by it (joins), since that is never written.
+ *     norm or norm_eval, pool          norm_pool, norm_pool_eval
+ *     pool_back, norm_back             norm_pool_back
+ *     act?, apool, reorder to rows     act_apool
+ *     reorder, apool_back, act_back?   act_apool_back
+ * Pools not where windows overlap by half or more: every value is normalised once for each window that it lies in. Returns
+ * how many ops there are less. */
+int graph_join(struct graph *graph);
 
 enum { RECOMPUTE_AUTO = 0 };
 

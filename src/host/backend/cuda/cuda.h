@@ -139,6 +139,8 @@ CUDA_CREATE(norm_pool_eval);
 CUDA_CREATE(norm_pool_back);
 CUDA_CREATE(apool);
 CUDA_CREATE(apool_back);
+CUDA_CREATE(act_apool);
+CUDA_CREATE(act_apool_back);
 CUDA_CREATE(add);
 CUDA_CREATE(unit);
 CUDA_CREATE(unit_back);

@@ -1,4 +1,4 @@
-/* pool, pool_back, apool, apool_back: src/kernels/pool.cu, apool.cu. */
+/* pool, pool_back, apool, apool_back, act_apool, act_apool_back: src/kernels/pool.cu, apool.cu. */
 #include "cuda.h"
 
 struct pool_op {
@@ -42,6 +42,30 @@ static hff_status apool_back_run(struct cuda_op *base, struct stream *stream, vo
     a.dy = args[0];
     a.dx = args[1];
     return cuda_launched(kernel_apool_back(&a, stream->handle), "apool_back");
+}
+
+struct act_apool_op {
+    struct cuda_op base;
+    struct kernel_act_apool_args args;
+};
+
+static hff_status act_apool_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
+{
+    (void)workspace;
+    struct kernel_act_apool_args a = ((struct act_apool_op *)base)->args;
+    a.x = args[0];
+    a.y = args[1];
+    return cuda_launched(kernel_act_apool(&a, stream->handle), "act_apool");
+}
+
+static hff_status act_apool_back_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
+{
+    (void)workspace;
+    struct kernel_act_apool_args a = ((struct act_apool_op *)base)->args;
+    a.x = args[0];
+    a.dy = args[1];
+    a.dx = args[2];
+    return cuda_launched(kernel_act_apool_back(&a, stream->handle), "act_apool_back");
 }
 
 /* large, small: the arguments before and behind the windows. */
@@ -98,4 +122,35 @@ CUDA_CREATE(apool)
 CUDA_CREATE(apool_back)
 {
     return create(backend, desc, out, 1, 0, apool_back_run);
+}
+
+static hff_status create_act_apool(struct cuda_backend *backend, const struct op_desc *desc, struct cuda_op **out,
+                                   int large,
+                                   hff_status (*run)(struct cuda_op *, struct stream *, void *const *, void *))
+{
+    struct act_apool_op *op;
+    struct cuda_view x;
+    TRY(cuda_op_new(backend, desc, sizeof *op, run, &op));
+    *out = &op->base;
+    TRY(cuda_view(desc, large, &x));
+    op->args = (struct kernel_act_apool_args){.dtype = x.dtype,
+                                              .act = desc->attr.act_apool.act,
+                                              .batch = x.batch,
+                                              .height = x.height,
+                                              .width = x.width,
+                                              .channels = x.channels,
+                                              .pitch = x.pitch,
+                                              .rows = desc->attr.act_apool.rows,
+                                              .columns = desc->attr.act_apool.columns};
+    return HFF_OK;
+}
+
+CUDA_CREATE(act_apool)
+{
+    return create_act_apool(backend, desc, out, 0, act_apool_run);
+}
+
+CUDA_CREATE(act_apool_back)
+{
+    return create_act_apool(backend, desc, out, 2, act_apool_back_run);
 }

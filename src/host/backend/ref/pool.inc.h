@@ -114,6 +114,43 @@ static void apool_back(const struct op_desc *d, void *const *args, double *work)
             for (int64_t c = 0; c < in->dim[3]; c++) *dx++ = (REAL)apool_gather(in, out, dy, r, c);
 }
 
+/* act, then apool, in double. */
+static void act_apool(const struct op_desc *d, void *const *args, double *work)
+{
+    const struct tensor *in = &d->arg[0];
+    int64_t rows = d->attr.act_apool.rows, columns = d->attr.act_apool.columns;
+    const REAL *x = args[0];
+    REAL *y = args[1];
+    (void)work;
+    for (int64_t plane = 0; plane < in->dim[0] * in->dim[1]; plane++, x += tensor_area(in))
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++) {
+                int64_t top = apool_from(i, in->dim[2], rows), bottom = apool_to(i, in->dim[2], rows);
+                int64_t left = apool_from(j, in->dim[3], columns), right = apool_to(j, in->dim[3], columns);
+                double sum = 0;
+                for (int64_t r = top; r < bottom; r++)
+                    for (int64_t c = left; c < right; c++)
+                        sum += act_value(d->attr.act_apool.act, x[r * in->dim[3] + c]);
+                *y++ = (REAL)(sum / (double)((bottom - top) * (right - left)));
+            }
+}
+
+static void act_apool_back(const struct op_desc *d, void *const *args, double *work)
+{
+    const struct tensor *in = &d->arg[2];
+    struct tensor out =
+        tensor_make4(in->dtype, in->dim[0], in->dim[1], d->attr.act_apool.rows, d->attr.act_apool.columns);
+    const REAL *x = args[0], *dy = args[1];
+    REAL *dx = args[2];
+    (void)work;
+    for (int64_t plane = 0; plane < in->dim[0] * in->dim[1]; plane++, dy += tensor_area(&out))
+        for (int64_t r = 0; r < in->dim[2]; r++)
+            for (int64_t c = 0; c < in->dim[3]; c++) {
+                double slope = x ? act_slope(d->attr.act_apool.act, *x++) : 1;
+                *dx++ = (REAL)(slope * apool_gather(in, &out, dy, r, c));
+            }
+}
+
 static void unit(const struct op_desc *d, void *const *args, double *work)
 {
     const REAL *x = args[0];

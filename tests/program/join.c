@@ -1,5 +1,6 @@
-/* Batch norm and pooling become one op where nothing else reads what lies between them, and nowhere else; training with the
- * joined ops, recomputed or in micro-batches, gives the same bytes on the reference backend. */
+/* Batch norm and pooling, and activation, adaptive pooling and flattening, become one op where nothing else reads what lies
+ * between them, and nowhere else; training with the joined ops, recomputed or in micro-batches, gives the bytes of training
+ * without on the reference backend. */
 #include "net/rewrite.h"
 #include "support/small_net.h"
 
@@ -51,7 +52,7 @@ static void is_joined(void **state)
     for (int w = 0; w < 4; w++) {
         struct pair p = pair_make(windows[w][0], windows[w][1], 0);
         struct graph *g = &p.graph;
-        assert_int_equal(graph_join_pools(g), 3);
+        assert_int_equal(graph_join(g), 3);
         static const enum section sections[] = {SECTION_FORWARD, SECTION_EVAL, SECTION_BACKWARD};
         static const enum op_kind kinds[] = {OP_NORM_POOL, OP_NORM_POOL_EVAL, OP_NORM_POOL_BACK};
         for (int s = 0; s < 3; s++) {
@@ -70,14 +71,14 @@ static void is_joined(void **state)
         assert_int_equal(backward->arg[5], p.dpooled);
         assert_int_equal(backward->arg[6], p.dy);
         assert_int_equal(backward->arg[9], p.index);
-        assert_int_equal(graph_join_pools(g), 0);
+        assert_int_equal(graph_join(g), 0);
         graph_free(g);
     }
 }
 
 static void expect(struct pair *p, int joined)
 {
-    assert_int_equal(graph_join_pools(&p->graph), joined);
+    assert_int_equal(graph_join(&p->graph), joined);
     graph_free(&p->graph);
 }
 
@@ -108,6 +109,84 @@ static void is_not_joined(void **state)
     expect(&p, 3);
 }
 
+/* The end of a head's way to its embedding, with an activation or without, as the layers make it. */
+struct tail {
+    struct graph graph;
+    int x, acted, pooled, rows, drows, dpooled, dacted, dx;
+};
+
+static struct tail tail_make(int act, int in_place)
+{
+    struct tail t = {0};
+    struct graph *g = &t.graph;
+    struct tensor large = tensor_make4(DTYPE_BF16, 2, 3, 8, 8), small = tensor_make4(DTYPE_BF16, 2, 3, 2, 3);
+    graph_init(g, DTYPE_F32, DTYPE_BF16, 2);
+    t.x = graph_value(g, ROLE_ACT, large, "x");
+    t.acted = act ? graph_value(g, ROLE_ACT, large, "acted") : t.x;
+    t.pooled = graph_value(g, ROLE_ACT, small, "pooled");
+    t.rows = graph_value(g, ROLE_ACT, tensor_make2(DTYPE_F32, 2, 18), "rows");
+    t.drows = graph_value(g, ROLE_ACT, tensor_make2(DTYPE_F32, 2, 18), "drows");
+    t.dpooled = graph_value(g, ROLE_ACT, small, "dpooled");
+    t.dacted = graph_value(g, ROLE_ACT, large, "dacted");
+    t.dx = act && !in_place ? graph_value(g, ROLE_ACT, large, "dx") : t.dacted;
+    if (act) NODE(g, SECTION_HEAD, OP_ACT, t.x, t.acted)->attr.attr.act.act = ACT_RELU;
+    NODE(g, SECTION_HEAD, OP_APOOL, t.acted, t.pooled);
+    NODE(g, SECTION_HEAD, OP_REORDER, t.pooled, t.rows);
+    NODE(g, SECTION_HEAD, OP_REORDER, t.drows, t.dpooled);
+    NODE(g, SECTION_HEAD, OP_APOOL_BACK, t.dpooled, t.dacted);
+    if (act) NODE(g, SECTION_HEAD, OP_ACT_BACK, t.x, t.dacted, t.dx)->attr.attr.act.act = ACT_RELU;
+    return t;
+}
+
+static void tails_are_joined(void **state)
+{
+    (void)state;
+    for (int act = 0; act < 2; act++)
+        for (int in_place = 0; in_place < 2; in_place++) {
+            struct tail t = tail_make(act, in_place);
+            assert_int_equal(graph_join(&t.graph), act ? 4 : 2);
+            assert_int_equal(t.graph.nodes[SECTION_HEAD], 2);
+            const struct node *node = t.graph.node[SECTION_HEAD];
+            for (int i = 0; i < 2; i++) {
+                struct op_desc desc = node_desc(&t.graph, &node[i], 1);
+                assert_int_equal(node[i].kind, i ? OP_ACT_APOOL_BACK : OP_ACT_APOOL);
+                assert_int_equal(node[i].attr.attr.act_apool.act, act ? ACT_RELU : ACT_NONE);
+                assert_int_equal(node[i].attr.attr.act_apool.rows, 2);
+                assert_int_equal(node[i].attr.attr.act_apool.columns, 3);
+                SMALL_OK(op_check(&desc));
+            }
+            assert_int_equal(node[0].arg[0], t.x);
+            assert_int_equal(node[0].arg[1], t.rows);
+            assert_int_equal(node[1].arg[0], act ? t.x : -1);
+            assert_int_equal(node[1].arg[1], t.drows);
+            assert_int_equal(node[1].arg[2], t.dx);
+            graph_free(&t.graph);
+        }
+}
+
+static void tails_are_not_joined(void **state)
+{
+    (void)state;
+    struct tail t = tail_make(1, 1); /* a second reader of what is pooled: forward stays */
+    NODE(&t.graph, SECTION_HEAD, OP_ADD, t.pooled, t.pooled, t.dpooled);
+    assert_int_equal(graph_join(&t.graph), 0);
+    graph_free(&t.graph);
+    t = tail_make(1, 1); /* a second reader of the activation: it stays, the others are joined */
+    NODE(&t.graph, SECTION_BACKWARD, OP_ADD, t.acted, t.acted, t.dx);
+    assert_int_equal(graph_join(&t.graph), 3);
+    assert_int_equal(t.graph.node[SECTION_HEAD][0].kind, OP_ACT);
+    graph_free(&t.graph);
+    t = tail_make(1, 0); /* a second reader of the activation's gradient */
+    NODE(&t.graph, SECTION_BACKWARD, OP_ADD, t.dacted, t.dacted, t.dx);
+    assert_int_equal(graph_join(&t.graph), 3);
+    assert_int_equal(t.graph.node[SECTION_HEAD][2].kind, OP_ACT_BACK);
+    graph_free(&t.graph);
+    t = tail_make(0, 0); /* rows in the activations' type */
+    t.graph.value[t.rows].tensor.dtype = DTYPE_BF16;
+    assert_int_equal(graph_join(&t.graph), 1);
+    graph_free(&t.graph);
+}
+
 #define DEEP                                                                                                           \
     "run: {batch: 12, slices: 2, backend: ref}\n"                                                                      \
     "net: {partition: whole, stages: [{conv: {channels: 5, pool: {max: 2}}}, {conv: {channels: 4, pool: {average: "    \
@@ -134,17 +213,17 @@ static unsigned char *trained(const struct backend_api *api, const char *partiti
     SMALL_OK(backend_open("ref", 1, &backend));
     backend->api = api;
     struct small_net *net = small_net_open_on(backend, DEEP, sets, 2, 1, DTYPE_F32, 3);
-    assert_int_equal(count_kind(net, SECTION_FORWARD, OP_NORM_POOL), api->joins_pool ? 3 : 0);
-    assert_int_equal(count_kind(net, SECTION_EVAL, OP_NORM_POOL_EVAL), api->joins_pool ? 3 : 0);
-    assert_int_equal(count_kind(net, SECTION_BACKWARD, OP_NORM_POOL_BACK), api->joins_pool ? 3 : 0);
-    assert_int_equal(count_kind(net, SECTION_FORWARD, OP_POOL), api->joins_pool ? 0 : 3);
+    assert_int_equal(count_kind(net, SECTION_FORWARD, OP_NORM_POOL), api->joins ? 3 : 0);
+    assert_int_equal(count_kind(net, SECTION_EVAL, OP_NORM_POOL_EVAL), api->joins ? 3 : 0);
+    assert_int_equal(count_kind(net, SECTION_BACKWARD, OP_NORM_POOL_BACK), api->joins ? 3 : 0);
+    assert_int_equal(count_kind(net, SECTION_FORWARD, OP_POOL), api->joins ? 0 : 3);
     for (int i = 0; i < net->setup.engine->stages; i++) { /* what is repeated leaves running statistics alone */
         const struct program *program = net->setup.engine->stage[i].program;
         for (int k = 0; k < program->count[SECTION_BACKWARD]; k++)
             if (program->section[SECTION_BACKWARD][k].op->desc.kind == OP_NORM_POOL)
                 assert_int_equal(program->section[SECTION_BACKWARD][k].arg[5], -1);
     }
-    if (api->joins_pool && strcmp(set, "engine.recompute=3") == 0 && net->setup.engine->stages == 1)
+    if (api->joins && strcmp(set, "engine.recompute=3") == 0 && net->setup.engine->stages == 1)
         assert_true(count_kind(net, SECTION_BACKWARD, OP_NORM_POOL) > 0);
     small_net_train(net, 3);
     unsigned char *all = small_net_tensors(net, 0, &kept, &count, bytes);
@@ -160,7 +239,7 @@ static void same_bytes(void **state)
     static const char *const sets[] = {"engine.recompute=none", "engine.recompute=3", "engine.recompute=auto",
                                        "run={micro_batch: 4}"};
     struct backend_api joins = backend_ref;
-    joins.joins_pool = 1;
+    joins.joins = 1;
     for (int p = 0; p < 2; p++)
         for (int s = 0; s < 4; s++) {
             size_t n, m;
@@ -176,6 +255,7 @@ static void same_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(is_joined), cmocka_unit_test(is_not_joined),
+                                       cmocka_unit_test(tails_are_joined), cmocka_unit_test(tails_are_not_joined),
                                        cmocka_unit_test(same_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

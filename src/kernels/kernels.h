@@ -42,6 +42,8 @@ struct kernel_reorder_args {
     int64_t src_pitch, dst_pitch; /* 0: planes */
 };
 int kernel_reorder(const struct kernel_reorder_args *a, kernel_stream stream);
+/* Several that do not depend on each other, in one launch for each pair of types: 8 at most. */
+int kernel_reorders(const struct kernel_reorder_args *a, int count, kernel_stream stream);
 
 /* ---- norm.cu: batch normalisation + activation (+ pooling) -------------------------------------------------------
  * op.h's norm, norm_eval and norm_back. With pool.kernel > 0 the activation is pooled before it is written: y has the

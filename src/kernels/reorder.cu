@@ -1,19 +1,33 @@
 /* The same elements in another layout and type: planes (batch, channels, area) or channels last (batch, area, pitch),
- * f32 or bf16.
+ * f32 or bf16; several such moves in one launch, where each is small (a stage's packed weights).
  *
  * Bytes: every element read and written once, and the padding of dst written. 4.3 M weights of 3 x 3, f32 to bf16: 26 MB,
  * 5.4 us at 4.8 TB/s (H200), less where they still lie in L2.
- * Geometry, 256 threads:
- *     the same order                   8 elements a thread
- *     turned, channels and area long   tiles of 32 channels x 32 positions through shared memory, 4 elements a thread, so
- *                                      that reads and writes are both consecutive
- *     turned, an area of up to 15      slabs of 256 channels with all their positions (packed filters of 3 x 3) through
- *                                      shared memory, 16 bytes at once on both sides where they lie so
- *     else                             a thread per element of dst, in dst's order
- * Indices are of 32 bits where the tensors are small enough: a division of 64 bits takes some 70 instructions. */
+ * Ways, 256 threads to a block:
+ *     SAME       the same order: 8 elements a thread
+ *     TILES      turned, channels and area long: tiles of 32 channels x 32 positions through shared memory, 4 elements a
+ *                thread, so that reads and writes are both consecutive
+ *     SLABS      turned, an area of up to 15: slabs of 256 channels with all their positions (packed filters of 3 x 3)
+ *                through shared memory, 16 bytes at once on both sides where they lie so (wide)
+ *     ELEMENTS   else: a thread per element of dst, in dst's order; LONG the same with indices of 64 bits, whose divisions
+ *                take some 70 instructions
+ * Moves in one launch: each has blocks of its own, which look for it in a table of at most MOVES; not LONG. */
 #include "device.cuh"
 
-enum { THREADS = 256, TILE = 32, SLAB = 256, SLAB_AREA = 15, SLAB_ROW = SLAB + 8, COPIED = 8 };
+enum { THREADS = 256, TILE = 32, SLAB = 256, SLAB_AREA = 15, SLAB_ROW = SLAB + 8, COPIED = 8, MOVES = 8 };
+
+enum way { SAME, TILES, SLABS, ELEMENTS, LONG };
+
+struct move {
+    const void *src;
+    void *dst;
+    enum way way;
+    bool wide, packs; /* SAME, SLABS; SLABS: from planes to channels last */
+    int64_t channels, area, src_pitch, dst_pitch;
+    int64_t stored; /* of dst at a position, padding included */
+    int64_t count;  /* elements of dst */
+    int64_t blocks;
+};
 
 /* COPIED elements, V at a time. */
 template <int V, typename S> DEVICE void load_many(const S *from, float (&to)[COPIED])
@@ -43,19 +57,17 @@ struct strides {
     int64_t whole, channel, position;
 };
 
-static struct strides strides_of(const struct kernel_reorder_args *a, int64_t pitch)
+DEVICE strides strides_of(const struct move &m, int64_t pitch)
 {
-    if (pitch == 0) return {a->channels * a->area, a->area, 1};
-    return {a->area * pitch, 1, pitch};
+    if (pitch == 0) return {m.channels * m.area, m.area, 1};
+    return {m.area * pitch, 1, pitch};
 }
 
-template <typename S, typename T, typename INDEX>
-KERNEL(THREADS)
-elements_kernel(const S *src, T *dst, struct strides from, INDEX count, INDEX channels, INDEX area, INDEX pitch)
+template <typename S, typename T, typename INDEX> DEVICE void move_elements(const struct move &m, unsigned block)
 {
-    INDEX at = (INDEX)blockIdx.x * THREADS + threadIdx.x;
-    if (at >= count) return;
-    INDEX c, i, b;
+    INDEX at = (INDEX)block * THREADS + threadIdx.x, c, i, b;
+    INDEX channels = (INDEX)m.channels, area = (INDEX)m.area, pitch = (INDEX)m.dst_pitch;
+    if (at >= (INDEX)m.count) return;
     if (pitch == 0) {
         i = at % area;
         c = at / area % channels;
@@ -65,19 +77,23 @@ elements_kernel(const S *src, T *dst, struct strides from, INDEX count, INDEX ch
         i = at / pitch % area;
         b = at / pitch / area;
     }
+    struct strides from = strides_of(m, m.src_pitch);
     INDEX of = b * (INDEX)from.whole + c * (INDEX)from.channel + i * (INDEX)from.position;
-    dst[at] = narrow<T>(c < channels ? widen(src[of]) : 0.0f);
+    const S *src = static_cast<const S *>(m.src);
+    static_cast<T *>(m.dst)[at] = narrow<T>(c < channels ? widen(src[of]) : 0.0f);
 }
 
 /* COPIED elements a thread, V at a time; the last block also does those that fill no COPIED. */
-template <typename S, typename T, int VS, int VT> KERNEL(THREADS) copy_kernel(const S *src, T *dst, int64_t count)
+template <typename S, typename T, int VS, int VT> DEVICE void move_same(const struct move &m, unsigned block)
 {
-    int64_t whole = count / COPIED, number = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    const S *src = static_cast<const S *>(m.src);
+    T *dst = static_cast<T *>(m.dst);
+    int64_t whole = m.count / COPIED, number = (int64_t)block * THREADS + threadIdx.x;
     if (number < whole) {
         float v[COPIED];
         load_many<VS>(src + number * COPIED, v);
         store_many<VT>(dst + number * COPIED, v);
-    } else if (number < whole + count % COPIED) {
+    } else if (number < whole + m.count % COPIED) {
         int64_t at = whole * COPIED + number - whole;
         dst[at] = narrow<T>(widen(src[at]));
     }
@@ -92,16 +108,18 @@ DEVICE unsigned slab_place(unsigned e, unsigned area, unsigned reciprocal)
 }
 
 /* A block moves SLAB channels, all their positions, of one sample from planes to channels last (PACK) or back. VS, VT:
- * elements at once on either side. */
+ * elements at once on either side. tile: (SLAB_AREA, SLAB_ROW). */
 template <typename S, typename T, int VS, int VT, bool PACK>
-KERNEL(THREADS)
-slabs_kernel(const S *src, T *dst, unsigned channels, unsigned pitch, unsigned area, unsigned reciprocal,
-             unsigned slabs)
+DEVICE void move_slab(const struct move &m, unsigned block, T *tile)
 {
-    SHARED(T, tile, SLAB_AREA * SLAB_ROW);
-    unsigned first = blockIdx.x % slabs * SLAB, stored = min(pitch - first, (unsigned)SLAB);
+    const S *src = static_cast<const S *>(m.src);
+    T *dst = static_cast<T *>(m.dst);
+    unsigned channels = (unsigned)m.channels, area = (unsigned)m.area, reciprocal = 65536 / area + 1;
+    unsigned pitch = (unsigned)(PACK ? m.dst_pitch : m.src_pitch);
+    unsigned slabs = ((PACK ? pitch : channels) + SLAB - 1) / SLAB;
+    unsigned first = block % slabs * SLAB, stored = min(pitch - first, (unsigned)SLAB);
     unsigned here = channels > first ? min(channels - first, (unsigned)SLAB) : 0;
-    int64_t b = blockIdx.x / slabs, planes = (b * channels + first) * area, lines = b * area * pitch + first;
+    int64_t b = block / slabs, planes = (b * channels + first) * area, lines = b * area * pitch + first;
     if (PACK) {
         for (unsigned e = threadIdx.x * VS; e < here * area; e += THREADS * VS) {
             float v[VS];
@@ -142,22 +160,23 @@ slabs_kernel(const S *src, T *dst, unsigned channels, unsigned pitch, unsigned a
     }
 }
 
-/* A block moves one tile; lanes run along the channels where a side has channels last, else along the positions. */
-template <typename S, typename T>
-KERNEL(THREADS)
-tiles_kernel(const S *src, T *dst, struct strides from, struct strides to, int64_t channels, int64_t stored,
-             int64_t area, int across, int down)
+/* A block moves one tile; lanes run along the channels where a side has channels last, else along the positions. tile:
+ * (TILE, TILE + 1). */
+template <typename S, typename T> DEVICE void move_tile(const struct move &m, unsigned block, float *tile)
 {
-    SHARED(float, tile, TILE *(TILE + 1));
-    unsigned tiles = (unsigned)across * (unsigned)down, rest = blockIdx.x % tiles;
-    int64_t b = blockIdx.x / tiles, first_c = rest / down * TILE, first_i = rest % down * TILE;
+    const S *src = static_cast<const S *>(m.src);
+    T *dst = static_cast<T *>(m.dst);
+    struct strides from = strides_of(m, m.src_pitch), to = strides_of(m, m.dst_pitch);
+    unsigned across = ((unsigned)m.stored + TILE - 1) / TILE, down = ((unsigned)m.area + TILE - 1) / TILE;
+    unsigned tiles = across * down, rest = block % tiles;
+    int64_t b = block / tiles, first_c = rest / down * TILE, first_i = rest % down * TILE;
     int fast = lane_index();
 #pragma unroll
     for (int slow = warp_index(); slow < TILE; slow += THREADS / WARP) {
         int tile_c = from.channel == 1 ? fast : slow, tile_i = from.channel == 1 ? slow : fast;
         int64_t c = first_c + tile_c, i = first_i + tile_i;
         float v = 0;
-        if (c < channels && i < area) v = widen(src[b * from.whole + c * from.channel + i * from.position]);
+        if (c < m.channels && i < m.area) v = widen(src[b * from.whole + c * from.channel + i * from.position]);
         tile[tile_c * (TILE + 1) + tile_i] = v;
     }
     BLOCK_SYNC();
@@ -165,65 +184,150 @@ tiles_kernel(const S *src, T *dst, struct strides from, struct strides to, int64
     for (int slow = warp_index(); slow < TILE; slow += THREADS / WARP) {
         int tile_c = to.channel == 1 ? fast : slow, tile_i = to.channel == 1 ? slow : fast;
         int64_t c = first_c + tile_c, i = first_i + tile_i;
-        if (c < stored && i < area)
+        if (c < m.stored && i < m.area)
             dst[b * to.whole + c * to.channel + i * to.position] = narrow<T>(tile[tile_c * (TILE + 1) + tile_i]);
     }
 }
 
-template <typename S, typename T, bool WIDE>
-static int run_copy(const struct kernel_reorder_args *a, int64_t count, kernel_stream stream)
+/* Elements at once. */
+template <typename E, bool WIDE> constexpr int at_once = WIDE ? 16 / (int)sizeof(E) : 1;
+
+template <typename S, typename T, enum way WAY, bool WIDE, bool PACK>
+DEVICE void move_block(const struct move &m, unsigned block)
 {
-    constexpr int VS = WIDE ? 16 / sizeof(S) : 1, VT = WIDE ? 16 / sizeof(T) : 1;
-    return launch(copy_kernel<S, T, VS, VT>, blocks_for(count / COPIED + count % COPIED, THREADS), THREADS, 0, stream,
-                  static_cast<const S *>(a->src), static_cast<T *>(a->dst), count);
+    constexpr int VS = at_once<S, WIDE>, VT = at_once<T, WIDE>;
+    if constexpr (WAY == SAME) move_same<S, T, VS, VT>(m, block);
+    if constexpr (WAY == ELEMENTS) move_elements<S, T, unsigned>(m, block);
+    if constexpr (WAY == LONG) move_elements<S, T, int64_t>(m, block);
+    if constexpr (WAY == TILES) {
+        SHARED(float, tile, TILE *(TILE + 1));
+        move_tile<S, T>(m, block, tile);
+    }
+    if constexpr (WAY == SLABS) {
+        SHARED(T, tile, SLAB_AREA * SLAB_ROW);
+        move_slab<S, T, VS, VT, PACK>(m, block, tile);
+    }
 }
 
-template <typename S, typename T, bool WIDE>
-static int run_slabs(const struct kernel_reorder_args *a, kernel_stream stream)
+template <typename S, typename T, enum way WAY, bool WIDE, bool PACK>
+KERNEL(THREADS)
+move_kernel(const __grid_constant__ struct move m)
 {
-    constexpr int VS = WIDE ? 16 / sizeof(S) : 1, VT = WIDE ? 16 / sizeof(T) : 1;
-    bool pack = a->src_pitch == 0;
-    int64_t pitch = pack ? a->dst_pitch : a->src_pitch, slabs = blocks_for(pack ? pitch : a->channels, SLAB);
-    return launch(pack ? slabs_kernel<S, T, VS, VT, true> : slabs_kernel<S, T, VS, VT, false>, a->batch * slabs,
-                  THREADS, 0, stream, static_cast<const S *>(a->src), static_cast<T *>(a->dst), a->channels, pitch,
-                  a->area, 65536 / a->area + 1, slabs);
+    move_block<S, T, WAY, WIDE, PACK>(m, blockIdx.x);
 }
 
-template <typename S, typename T> static int run_types(const struct kernel_reorder_args *a, kernel_stream stream)
+struct move_table {
+    struct move move[MOVES];
+    int first_block[MOVES + 1];
+    int moves;
+};
+
+template <typename S, typename T> KERNEL(THREADS) moves_kernel(const __grid_constant__ struct move_table table)
 {
-    const S *src = static_cast<const S *>(a->src);
-    T *dst = static_cast<T *>(a->dst);
-    struct strides from = strides_of(a, a->src_pitch), to = strides_of(a, a->dst_pitch);
+    int i = 0;
+    while ((int)blockIdx.x >= table.first_block[i + 1]) i++;
+    const struct move &m = table.move[i];
+    unsigned block = blockIdx.x - (unsigned)table.first_block[i];
+    switch (m.way) {
+    case SAME:
+        m.wide ? move_block<S, T, SAME, true, false>(m, block) : move_block<S, T, SAME, false, false>(m, block);
+        return;
+    case TILES: move_block<S, T, TILES, false, false>(m, block); return;
+    case SLABS:
+        if (m.packs)
+            m.wide ? move_block<S, T, SLABS, true, true>(m, block) : move_block<S, T, SLABS, false, true>(m, block);
+        else
+            m.wide ? move_block<S, T, SLABS, true, false>(m, block) : move_block<S, T, SLABS, false, false>(m, block);
+        return;
+    case ELEMENTS: move_block<S, T, ELEMENTS, false, false>(m, block); return;
+    case LONG: return; /* has a launch of its own */
+    }
+}
+
+static struct move plan(const struct kernel_reorder_args *a)
+{
+    struct move m = {};
+    m.src = a->src, m.dst = a->dst;
+    m.channels = a->channels, m.area = a->area;
+    m.src_pitch = a->src_pitch, m.dst_pitch = a->dst_pitch;
+    m.stored = a->dst_pitch ? a->dst_pitch : a->channels;
+    m.count = a->batch * m.stored * a->area;
     int64_t read = a->batch * (a->src_pitch ? a->src_pitch : a->channels) * a->area;
-    int64_t stored = a->dst_pitch ? a->dst_pitch : a->channels, count = a->batch * stored * a->area;
-    bool turns = (a->src_pitch == 0) != (a->dst_pitch == 0) && a->area > 1,
-         aligned = on_16_bytes(src) && on_16_bytes(dst);
-    if (!turns && read == count && stored == a->channels)
-        return aligned ? run_copy<S, T, true>(a, count, stream) : run_copy<S, T, false>(a, count, stream);
-    if (turns && a->area >= TILE / 2 && a->channels >= TILE / 2) {
-        int64_t across = blocks_for(stored, TILE), down = blocks_for(a->area, TILE);
-        return launch(tiles_kernel<S, T>, a->batch * across * down, THREADS, 0, stream, src, dst, from, to, a->channels,
-                      stored, a->area, (int)across, (int)down);
+    bool turns = (a->src_pitch == 0) != (a->dst_pitch == 0) && a->area > 1;
+    bool aligned = on_16_bytes(a->src) && on_16_bytes(a->dst);
+    bool fits = read <= INT32_MAX && m.count <= INT32_MAX - THREADS;
+    m.packs = a->src_pitch == 0;
+    if (!turns && read == m.count && m.stored == a->channels) {
+        m.way = SAME;
+        m.wide = aligned;
+        m.blocks = blocks_for(m.count / COPIED + m.count % COPIED, THREADS);
+    } else if (turns && a->area >= TILE / 2 && a->channels >= TILE / 2) {
+        m.way = TILES;
+        m.blocks = a->batch * blocks_for(m.stored, TILE) * blocks_for(a->area, TILE);
+    } else if (turns && fits && a->area <= SLAB_AREA && a->channels >= TILE / 2) {
+        m.way = SLABS;
+        m.wide = aligned && a->channels * a->area % 8 == 0 && (a->src_pitch + a->dst_pitch) % 8 == 0;
+        m.blocks = a->batch * blocks_for(m.packs ? a->dst_pitch : a->channels, SLAB);
+    } else {
+        m.way = fits ? ELEMENTS : LONG;
+        m.blocks = blocks_for(m.count, THREADS);
     }
-    bool fits = read <= INT32_MAX && count <= INT32_MAX - THREADS;
-    if (turns && fits && a->area <= SLAB_AREA && a->channels >= TILE / 2) {
-        bool wide = aligned && a->channels * a->area % 8 == 0 && (a->src_pitch + a->dst_pitch) % 8 == 0;
-        return wide ? run_slabs<S, T, true>(a, stream) : run_slabs<S, T, false>(a, stream);
+    return m;
+}
+
+template <typename S, typename T> static int run_one(const struct move &m, kernel_stream stream)
+{
+    void (*kernel)(struct move) = move_kernel<S, T, LONG, false, false>;
+    if (m.way == ELEMENTS) kernel = move_kernel<S, T, ELEMENTS, false, false>;
+    if (m.way == TILES) kernel = move_kernel<S, T, TILES, false, false>;
+    if (m.way == SAME) kernel = m.wide ? move_kernel<S, T, SAME, true, false> : move_kernel<S, T, SAME, false, false>;
+    if (m.way == SLABS && m.packs)
+        kernel = m.wide ? move_kernel<S, T, SLABS, true, true> : move_kernel<S, T, SLABS, false, true>;
+    if (m.way == SLABS && !m.packs)
+        kernel = m.wide ? move_kernel<S, T, SLABS, true, false> : move_kernel<S, T, SLABS, false, false>;
+    return launch(kernel, m.blocks, THREADS, 0, stream, m);
+}
+
+/* The moves between these types. */
+template <typename S, typename T>
+static int run_types(const struct kernel_reorder_args *a, int count, enum dtype from, enum dtype to,
+                     kernel_stream stream)
+{
+    struct move_table table = {};
+    int status = KERNEL_OK;
+    for (int i = 0; i < count && status == KERNEL_OK; i++) {
+        if (a[i].src_dtype != from || a[i].dst_dtype != to) continue;
+        struct move m = plan(&a[i]);
+        if (m.way == LONG || m.blocks > INT32_MAX / MOVES) {
+            status = run_one<S, T>(m, stream);
+            continue;
+        }
+        table.first_block[table.moves + 1] = table.first_block[table.moves] + (int)m.blocks;
+        table.move[table.moves++] = m;
     }
-    if (fits)
-        return launch(elements_kernel<S, T, unsigned>, blocks_for(count, THREADS), THREADS, 0, stream, src, dst, from,
-                      count, a->channels, a->area, a->dst_pitch);
-    return launch(elements_kernel<S, T, int64_t>, blocks_for(count, THREADS), THREADS, 0, stream, src, dst, from, count,
-                  a->channels, a->area, a->dst_pitch);
+    if (status != KERNEL_OK || table.moves == 0) return status;
+    if (table.moves == 1) return run_one<S, T>(table.move[0], stream);
+    return launch(moves_kernel<S, T>, table.first_block[table.moves], THREADS, 0, stream, table);
+}
+
+int kernel_reorders(const struct kernel_reorder_args *a, int count, kernel_stream stream)
+{
+    if (count > MOVES) return KERNEL_REFUSED;
+    for (int i = 0; i < count; i++) {
+        if ((a[i].src_pitch && a[i].src_pitch < a[i].channels) || (a[i].dst_pitch && a[i].dst_pitch < a[i].channels))
+            return KERNEL_REFUSED;
+        if ((a[i].src_dtype != DTYPE_F32 && a[i].src_dtype != DTYPE_BF16) ||
+            (a[i].dst_dtype != DTYPE_F32 && a[i].dst_dtype != DTYPE_BF16))
+            return KERNEL_REFUSED;
+    }
+    int status = run_types<float, float>(a, count, DTYPE_F32, DTYPE_F32, stream);
+    if (status == KERNEL_OK) status = run_types<float, half_word>(a, count, DTYPE_F32, DTYPE_BF16, stream);
+    if (status == KERNEL_OK) status = run_types<half_word, float>(a, count, DTYPE_BF16, DTYPE_F32, stream);
+    if (status == KERNEL_OK) status = run_types<half_word, half_word>(a, count, DTYPE_BF16, DTYPE_BF16, stream);
+    return status;
 }
 
 int kernel_reorder(const struct kernel_reorder_args *a, kernel_stream stream)
 {
-    if ((a->src_pitch && a->src_pitch < a->channels) || (a->dst_pitch && a->dst_pitch < a->channels))
-        return KERNEL_REFUSED;
-    if (a->src_dtype == DTYPE_F32 && a->dst_dtype == DTYPE_F32) return run_types<float, float>(a, stream);
-    if (a->src_dtype == DTYPE_F32 && a->dst_dtype == DTYPE_BF16) return run_types<float, half_word>(a, stream);
-    if (a->src_dtype == DTYPE_BF16 && a->dst_dtype == DTYPE_F32) return run_types<half_word, float>(a, stream);
-    if (a->src_dtype == DTYPE_BF16 && a->dst_dtype == DTYPE_BF16) return run_types<half_word, half_word>(a, stream);
-    return KERNEL_REFUSED;
+    return kernel_reorders(a, 1, stream);
 }

@@ -129,6 +129,44 @@ static void pools_are_joined(void **state)
     small_net_close(net);
 }
 
+/* Weights that are kept as ops want them follow what is set from outside: another net's parameters, which then predicts and
+ * learns as that one does. */
+static void set_from_outside(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {SMALL_MLP, SMALL_CNN, SMALL_RESIDUAL};
+    for (int t = 0; t < 3; t++) {
+        struct small_net *from = trained(texts[t], "run.seed=1", "cuda", "f32", 3, 1);
+        struct small_net *to = trained(texts[t], "run.seed=1", "cuda", "f32", 2, 1);
+        float scores[2][8 * 5 * 3];
+        SMALL_OK(engine_evaluate(to->setup.engine, &to->batch, scores[1]));
+        for (int moments = 0; moments < 2; moments++) {
+            struct kept *kept;
+            int count;
+            size_t bytes;
+            unsigned char *all = small_net_tensors(from, moments, &kept, &count, &bytes), *at = all;
+            SMALL_OK(engine_drain(to->setup.engine));
+            assert_int_equal(engine_kept(to->setup.engine, moments, kept), count);
+            for (int i = 0; i < count; at += tensor_bytes(&kept[i++].tensor))
+                SMALL_OK(engine_write(to->setup.engine, &kept[i], at));
+            free(all);
+            free(kept);
+        }
+        for (int i = 0; i < to->setup.engine->stages; i++) to->setup.engine->stage[i].step++;
+        for (int turn = 0; turn < 2; turn++) {
+            SMALL_OK(engine_evaluate(from->setup.engine, &from->batch, scores[0]));
+            SMALL_OK(engine_evaluate(to->setup.engine, &from->batch, scores[1]));
+            size_t count = (size_t)(8 * 5 * from->setup.engine->stages);
+            assert_memory_equal(scores[0], scores[1], count * sizeof(float));
+            SMALL_OK(engine_step(from->setup.engine, &from->batch));
+            SMALL_OK(engine_step(to->setup.engine, &from->batch));
+        }
+        assert_true(distance(from, to, 0) == 0 && distance(from, to, 1) == 0);
+        small_net_close(from);
+        small_net_close(to);
+    }
+}
+
 /* Joined ops once more in the backward pass, and summed over parts of a batch. */
 static void recomputed(void **state)
 {
@@ -253,6 +291,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(hff),
                                        cmocka_unit_test(pools_are_joined),
+                                       cmocka_unit_test(set_from_outside),
                                        cmocka_unit_test(recomputed),
                                        cmocka_unit_test(rivals),
                                        cmocka_unit_test(ff),

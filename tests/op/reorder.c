@@ -1,4 +1,4 @@
-/* reorder on every backend: between plain and the backend's activation layout, flattening, and between f32 and bf16. */
+/* reorder and reorders on every backend: between plain and the backend's activation layout, flattening, and between f32 and bf16. */
 #include "support/op_harness.h"
 
 #include <setjmp.h>
@@ -34,8 +34,29 @@ static void reorder(void **state)
     harness_finish(*state);
 }
 
+/* Two to six of them: to, from and within layouts and types, those of different sizes side by side. */
+static void reorders(void **state)
+{
+    enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+    for (int pairs = 2; pairs <= REORDERS; pairs++)
+        for (int first = 0; first < SHAPES; first++) {
+            struct op_case c = {.desc = {.kind = OP_REORDERS, .slices = 1}};
+            for (int i = 0; i < pairs; i++) {
+                const int64_t *s = shapes[(first + i) % SHAPES];
+                struct tensor *src = &c.desc.arg[2 * i], *dst = src + 1;
+                *src = *dst = f32_4(s[0], s[1], s[2], s[3]);
+                if (i % 3 == 0) dst->layout = LAYOUT_ANY;
+                if (i % 3 == 1) src->layout = LAYOUT_ANY;
+                if ((i + first) % 2) dst->dtype = DTYPE_BF16;
+                if ((i + first) % 4 > 1) src->dtype = DTYPE_BF16;
+            }
+            harness_check(*state, &c);
+        }
+    harness_finish(*state);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reorder)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reorder), cmocka_unit_test(reorders)};
     return cmocka_run_group_tests(tests, harness_open, harness_close);
 }

@@ -123,6 +123,12 @@ static void checks(void **state)
     assert_int_equal(op_check(&bad), HFF_OK);
     bad.attr.act_apool.columns = 2;
     refuse(bad, "argument dy has not a value for each channel and window");
+    bad = (struct op_desc){.kind = OP_REORDERS, .arg = {f32_2(6, 4), f32_4(6, 2, 2, 1), f32_1(3)}};
+    refuse(bad, "argument dst2 is missing");
+    bad.arg[3] = f32_1(4);
+    refuse(bad, "argument dst2 has not the elements of its source");
+    bad.arg[3] = f32_1(3);
+    assert_int_equal(op_check(&bad), HFF_OK);
     refuse(desc_pool(OP_POOL_BACK, f32_4(1, 1, 4, 4), POOL_MAX, 2, 2, 0), "argument index is missing");
     struct pool_window window = {POOL_MAX, 2, 2};
     bad = desc_norm_pool(OP_NORM_POOL, 1, f32_4(2, 3, 5, 4), ACT_RELU, window, 1);

@@ -10,6 +10,7 @@ static std::vector<launcher> launchers_of(enum op_kind kind)
 #define L(name) reinterpret_cast<launcher>(name)
     switch (kind) {
     case OP_REORDER: return {L(kernel_reorder)};
+    case OP_REORDERS: return {L(kernel_reorders)};
     case OP_LINEAR: return {};
     case OP_LINEAR_DATA: return {};
     case OP_LINEAR_WEIGHT: return {};

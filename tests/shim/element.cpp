@@ -146,6 +146,48 @@ static void reorders(void **)
                     for (int dst : {0, s[1], (s[1] + 7) / 8 * 8}) check_reorder(from, to, s[0], s[1], s[2], src, dst);
 }
 
+/* Moves of all ways and types in one call: the bytes of one call for each. */
+static std::vector<unsigned char> check_many(size_t first)
+{
+    static const struct {
+        int batch, channels, area, src_pitch, dst_pitch;
+    } moves[] = {{2, 40, 49, 0, 40}, {4, 300, 9, 0, 304}, {3, 33, 1, 0, 40}, {1, 1, 2051, 0, 0}, {2, 64, 4, 64, 0},
+                 {5, 9, 4, 16, 0},   {2, 256, 9, 0, 256}, {3, 17, 2, 24, 0}, {2, 16, 20, 16, 0}};
+    std::vector<Activation *> src, one, many;
+    std::vector<struct kernel_reorder_args> args;
+    for (size_t i = 0; i < 8; i++) {
+        const auto &m = moves[(first + i) % (sizeof moves / sizeof moves[0])];
+        enum dtype from = (first + i) % 2 ? DTYPE_F32 : DTYPE_BF16, to = (first + i) % 3 ? DTYPE_BF16 : DTYPE_F32;
+        int read = m.area * (m.src_pitch ? m.src_pitch : m.channels),
+            written = m.area * (m.dst_pitch ? m.dst_pitch : m.channels);
+        src.push_back(new Activation(from, m.batch, read, 1, 1, read));
+        one.push_back(new Activation(to, m.batch, written, 1, 1, written));
+        many.push_back(new Activation(to, m.batch, written, 1, 1, written));
+        src.back()->put(random_values(src.back()->logical(), (uint32_t)i, from));
+        args.push_back({src[i]->memory.data(), one[i]->memory.data(), from, to, m.batch, m.channels, m.area,
+                        m.src_pitch, m.dst_pitch});
+        run_ok(kernel_reorder(&args[i], nullptr));
+        args[i].dst = many[i]->memory.data();
+    }
+    run_ok(kernel_reorders(args.data(), 8, nullptr));
+    assert_int_equal(kernel_reorders(args.data(), 9, nullptr), KERNEL_REFUSED);
+    std::vector<unsigned char> bytes;
+    for (size_t i = 0; i < 8; i++) {
+        many[i]->memory.check();
+        assert_memory_equal(many[i]->memory.data(), one[i]->memory.data(), one[i]->memory.size());
+        append(bytes, many[i]->memory);
+        delete src[i];
+        delete one[i];
+        delete many[i];
+    }
+    return bytes;
+}
+
+static void many_at_once(void **)
+{
+    for (size_t first = 0; first < 9; first++) in_any_order([&] { return check_many(first); });
+}
+
 /* The same order, where nothing lies on 16 bytes. */
 static void copies_anywhere(void **)
 {
@@ -163,7 +205,8 @@ static void copies_anywhere(void **)
 
 int main()
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(activations), cmocka_unit_test(biases), cmocka_unit_test(units),
-                                       cmocka_unit_test(reorders), cmocka_unit_test(copies_anywhere)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(activations),  cmocka_unit_test(biases),
+                                       cmocka_unit_test(units),        cmocka_unit_test(reorders),
+                                       cmocka_unit_test(many_at_once), cmocka_unit_test(copies_anywhere)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -196,7 +196,7 @@ static struct tensor describe(struct backend *b, const struct op_case *c, int a,
     const char *dims = op_table[d->kind].arg[a].dims;
     if (t.rank == 0) return t;
     if (op_table[d->kind].arg[a].dtype < 0) t.dtype = real == DTYPE_F64 ? real : case_dtype(c, a);
-    int activation = d->kind == OP_REORDER
+    int activation = d->kind == OP_REORDER || d->kind == OP_REORDERS
                          ? t.layout == LAYOUT_ANY
                          : t.rank > 1 && (dims[0] == 'B' || op_table[d->kind].arg[a].dtype == ARG_ACT);
     if (activation) {

@@ -191,6 +191,7 @@ static struct op_room f32_room(const struct op_case *c, const struct op_values *
     if (c->data & DATA_LATCHED) return room(0, 0);
     switch (d->kind) {
     case OP_REORDER:
+    case OP_REORDERS:
     case OP_AUGMENT:
     case OP_CLAMP: break;
     case OP_LINEAR:

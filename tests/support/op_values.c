@@ -206,6 +206,7 @@ static void fill_special(const struct op_case *c, struct op_values *v, struct rn
     case OP_RETRACT:
     case OP_CLAMP: fill_hyper(c, v); return;
     case OP_REORDER:
+    case OP_REORDERS:
     case OP_LINEAR:
     case OP_LINEAR_DATA:
     case OP_LINEAR_WEIGHT:

@@ -61,6 +61,10 @@ struct backend_api {
      * than those, so that graphs are rewritten to have them (net/rewrite.h). 0: it need not have them. */
     int joins;
 
+    /* Whether weights that ops want packed stay so from step to step, in memory of their own, and several are moved by one
+     * op (program/pack.c): where launching an op takes long beside moving a weight. 0: it need not have reorders. */
+    int keeps_packed;
+
     /* HFF_E_CONFIG when the backend has no way to do this op with these attributes and types. ARG_OPEN arguments may
      * be LAYOUT_ANY; everything else has its layout. */
     hff_status (*op_create)(struct backend *backend, const struct op_desc *desc, struct op **out);

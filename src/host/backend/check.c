@@ -226,6 +226,18 @@ static hff_status check_loss(const struct op_desc *desc, const struct sizes *siz
     return HFF_OK;
 }
 
+static hff_status check_reorders(const struct op_desc *desc, const struct sizes *sizes)
+{
+    (void)sizes;
+    for (int i = 0; i < 2 * REORDERS; i += 2) {
+        if (!desc->arg[i].rank != !desc->arg[i + 1].rank)
+            return bad_arg(desc, desc->arg[i].rank ? i + 1 : i, "is missing");
+        if (tensor_count(&desc->arg[i]) != tensor_count(&desc->arg[i + 1]))
+            return bad_arg(desc, i + 1, "has not the elements of its source");
+    }
+    return HFF_OK;
+}
+
 /* Parts in their order, inside the arguments. */
 static hff_status check_update(const struct op_desc *desc, const struct sizes *sizes)
 {
@@ -245,6 +257,7 @@ static hff_status check_update(const struct op_desc *desc, const struct sizes *s
 typedef hff_status (*attr_check)(const struct op_desc *desc, const struct sizes *sizes);
 
 static const attr_check attr_checks[OP_KINDS] = {
+    [OP_REORDERS] = check_reorders,
     [OP_CONV] = check_conv,
     [OP_CONV_DATA] = check_conv,
     [OP_CONV_WEIGHT] = check_conv,

@@ -67,10 +67,13 @@ static double hff_eval_flops(const struct op_desc *desc)
 #define F64(name, access, dims) {name, access, DTYPE_F64, dims}
 #define NORM {"norm", IN, DTYPE_F64, "N"}
 #define TICK(access) {"tick", access, DTYPE_I64, "T"}
+#define PAIR(n) {"src" n, IN | MAYBE, ARG_ANY, "?"}, {"dst" n, OUT | MAYBE, ARG_ANY, "?"}
 #define HYPER {"hyper", IN, DTYPE_F64, "Y"}
 
 const struct op_info op_table[OP_KINDS] = {
     [OP_REORDER] = {"reorder", 0, 2, {{"src", IN, ARG_ANY, "*"}, {"dst", OUT, ARG_ANY, "*"}}, NULL},
+    [OP_REORDERS] = {"reorders", 0, 2 * REORDERS,
+        {{"src1", IN, ARG_ANY, "?"}, {"dst1", OUT, ARG_ANY, "?"}, PAIR("2"), PAIR("3"), PAIR("4"), PAIR("5"), PAIR("6")}, NULL},
     [OP_LINEAR] = {"linear", 0, 4,
         {A("x", IN, "BI"), R("w", IN | OPEN, "OI"), R("bias", IN | MAYBE, "O"), A("y", OUT, "BO")}, linear_flops},
     [OP_LINEAR_DATA] = {"linear_data", 0, 3, {A("dy", IN, "BO"), R("w", IN | OPEN, "OI"), A("dx", OUT, "BI")}, linear_flops},
@@ -277,6 +280,7 @@ static void attr_text(const struct op_desc *d, char *out, size_t size)
         return;
     case OP_CLAMP: snprintf(out, size, ", lo %g hi %g", d->attr.clamp.lo, d->attr.clamp.hi); return;
     case OP_REORDER:
+    case OP_REORDERS:
     case OP_LINEAR:
     case OP_LINEAR_DATA:
     case OP_LINEAR_WEIGHT:

@@ -13,6 +13,7 @@
  * kind            arguments (? optional: rank 0 and NULL)
  * reorder         src, dst                    the same elements in dst's layout and type (f32 <-> bf16); also
  *                                             flattens (N, C, H, W) <-> (N, CHW)
+ * reorders        src1, dst1, ... src6?, dst6?                              several of them, in any order
  * linear          x (B,I), w (O,I), bias? (O), y (B,O)                      y = x w^T + bias
  * linear_data     dy (B,O), w (O,I), dx (B,I)                               dx = dy w
  * linear_weight   x (B,I), dy (B,O), dw (O,I), dbias? (O)                   dw = dy^T x, dbias = sum dy; sliced
@@ -126,6 +127,7 @@
 
 enum op_kind {
     OP_REORDER,
+    OP_REORDERS,
     OP_LINEAR,
     OP_LINEAR_DATA,
     OP_LINEAR_WEIGHT,
@@ -174,7 +176,7 @@ enum op_kind {
     OP_KINDS,
 };
 
-enum { OP_ARGS = 12 };
+enum { OP_ARGS = 13, REORDERS = 6 };
 
 enum pool_kind { POOL_MAX, POOL_AVERAGE };
 struct pool_window {
@@ -318,8 +320,9 @@ struct op_desc {
     struct tensor arg[OP_ARGS];
 };
 
-/* ARG_OPEN: a weight or its gradient; in LAYOUT_ANY the op chooses how it lies and, for weights, whether in bf16. */
-enum access { ARG_IN = 1, ARG_OUT = 2, ARG_BOTH = 3, ARG_OPTIONAL = 4, ARG_OPEN = 8 };
+/* ARG_OPEN: a weight or its gradient; in LAYOUT_ANY the op chooses how it lies and, for weights, whether in bf16. ARG_COPY: a
+ * second copy of a weight; an op that wants one says in its description how it is to lie, else it is absent. */
+enum access { ARG_IN = 1, ARG_OUT = 2, ARG_BOTH = 3, ARG_OPTIONAL = 4, ARG_OPEN = 8, ARG_COPY = 16 };
 
 /* Classes of types. All of an op's arguments are of one real type, with bf16 counted as f32. */
 enum {
@@ -341,6 +344,7 @@ struct op_info {
                            * elements in all of them; ?: any shape */
     } arg[OP_ARGS];
     double (*flops)(const struct op_desc *desc); /* NULL: memory-bound, counted as 0 */
+    int copied;                                  /* the argument that an ARG_COPY one is a copy of */
 };
 
 extern const struct op_info op_table[OP_KINDS];

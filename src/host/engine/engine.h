@@ -110,6 +110,7 @@ struct engine {
     struct stage_run *stage;
     int sequential;      /* stages learn in turn */
     int64_t stage_steps; /* that each learns for, then */
+    int unpacked;        /* parameters were set from outside since section pack ran */
     int evaluated;       /* stages, from the first, that an evaluation runs: those that have learnt so far */
     struct cache cache;
     struct resident resident;

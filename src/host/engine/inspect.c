@@ -145,6 +145,7 @@ hff_status engine_write_part(struct engine *engine, const struct kept *tensor, s
                              const void *host)
 {
     TRY(engine_drain(engine));
+    engine->unpacked = 1;
     TRY(engine->backend->api->copy_in(engine->stream, (unsigned char *)tensor->address + at, host, bytes));
     return engine->backend->api->stream_wait(engine->stream);
 }

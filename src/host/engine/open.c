@@ -256,6 +256,7 @@ hff_status engine_bind(struct engine *engine)
 hff_status engine_init(struct engine *engine, uint64_t seed)
 {
     TRY(engine_drain(engine));
+    engine->unpacked = 1;
     for (int i = 0; i < engine->stages; i++) TRY(program_init(engine->stage[i].program, engine->stream, seed, i + 1));
     return HFF_OK;
 }

@@ -55,6 +55,16 @@ static hff_status run_section(struct engine *engine, int stage, enum section sec
     return status == HFF_OK ? HFF_OK : trail_add(status, "stage %d, step %lld", stage + 1, (long long)run->step + 1);
 }
 
+/* Parameters that were set from outside, as ops want them. */
+static hff_status pack(struct engine *engine)
+{
+    if (!engine->unpacked) return HFF_OK;
+    for (int i = 0; i < engine->stages; i++) TRY(program_run(engine->stage[i].program, SECTION_PACK, engine->stream));
+    TRY(engine->backend->api->stream_wait(engine->stream));
+    engine->unpacked = 0;
+    return HFF_OK;
+}
+
 /* A part of the batch through a stage, up to its gradients. */
 static hff_status learn_stage(struct engine *engine, int stage)
 {
@@ -164,6 +174,7 @@ hff_status engine_feed(struct engine *engine, const struct batch *batch, int tim
 /* With the last part each stage is updated as soon as its gradients are complete: the next one has what it received. */
 hff_status engine_step(struct engine *engine, const struct batch *batch)
 {
+    TRY(pack(engine));
     if (engine->pipeline) return pipeline_step(engine, batch);
     int first = engine->sequential ? sequence_turn(engine) : 0;
     int end = engine->sequential ? first + 1 : engine->stages;
@@ -233,6 +244,7 @@ hff_status engine_evaluate_features(struct engine *engine, const struct batch *b
                                     float *const *features)
 {
     TRY(engine_drain(engine));
+    TRY(pack(engine));
     for (int part = 0; part < engine->parts; part++) TRY(evaluate_part(engine, batch, part, scores, features));
     return HFF_OK;
 }

@@ -6,7 +6,8 @@
 #include "backend/op.h"
 #include "base/arena.h"
 
-/* A training step runs forward, head, backward, update; evaluation runs eval. Where stages learn in turn, those that have
+/* A training step runs forward, head, backward, update, and pack, which no graph has nodes in: weights as ops want them
+ * (program/pack.c). Evaluation runs eval. Where stages learn in turn, those that have
  * learnt run frozen instead: forward on the step's rows with running statistics, nothing kept, nothing changed. Where an
  * objective has a preview, the stages' run before the step, so that the first stage may learn from what the last one says
  * of the same batch. */
@@ -15,6 +16,7 @@ enum section {
     SECTION_HEAD,
     SECTION_BACKWARD,
     SECTION_UPDATE,
+    SECTION_PACK,
     SECTION_FROZEN,
     SECTION_EVAL,
     SECTION_PREVIEW,

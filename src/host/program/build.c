@@ -1,4 +1,4 @@
-/* Lowering a graph onto a backend: layouts, ops, packing of weights. */
+/* Lowering a graph onto a backend: layouts and ops. */
 #include "private.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static void *grown(void *items, int count, int *room, size_t size)
     return realloc(items, (size_t)*room * size);
 }
 
-static hff_status add_slot(struct program *program, const struct slot *slot)
+hff_status program_add_slot(struct program *program, const struct slot *slot)
 {
     struct slot *slots = grown(program->slot, program->slots, &program->slot_room, sizeof *slots);
     if (!slots) return fail(HFF_E_MEMORY, "no memory for a program's slots");
@@ -59,12 +59,12 @@ static hff_status add_values(struct program *program)
         else if (is_activation(value) && slot.tensor.rank == 4)
             slot.tensor = backend->api->activation(backend, slot.tensor.dtype, slot.tensor.rank, slot.tensor.dim);
         slot.bytes = tensor_bytes(&slot.tensor);
-        TRY(add_slot(program, &slot));
+        TRY(program_add_slot(program, &slot));
     }
     return HFF_OK;
 }
 
-static hff_status add_instr(struct program *program, enum section section, struct op *op, const int *arg)
+hff_status program_add_instr(struct program *program, enum section section, struct op *op, const int *arg)
 {
     struct instr *instrs =
         grown(program->section[section], program->count[section], &program->room[section], sizeof *instrs);
@@ -79,47 +79,9 @@ static hff_status add_instr(struct program *program, enum section section, struc
     return HFF_OK;
 }
 
-/* An instruction that moves slot from into slot to. */
-static hff_status add_reorder(struct program *program, enum section section, int from, int to)
-{
-    struct op_desc desc = {
-        .kind = OP_REORDER, .slices = program->slices, .arg = {program->slot[from].tensor, program->slot[to].tensor}};
-    struct op *op;
-    TRY(program->backend->api->op_create(program->backend, &desc, &op));
-    int arg[OP_ARGS] = {from, to};
-    for (int i = 2; i < OP_ARGS; i++) arg[i] = -1;
-    return add_instr(program, section, op, arg);
-}
-
-/* A weight that an op of this step wanted packed so before: parameters change when the step's gradients are there only. -1:
- * none. */
-static int find_packed(const struct program *program, enum section section, int weight, const struct tensor *tensor)
-{
-    if (section != SECTION_HEAD && section != SECTION_BACKWARD) return -1;
-    for (int s = SECTION_FORWARD; s <= (int)section; s++)
-        for (int i = 0; i < program->count[s]; i++) {
-            const struct instr *instr = &program->section[s][i];
-            if (instr->op->desc.kind == OP_REORDER && instr->arg[0] == weight &&
-                tensor_same(tensor, &program->slot[instr->arg[1]].tensor))
-                return instr->arg[1];
-        }
-    return -1;
-}
-
-/* A slot for a weight as an op wants it. */
-static hff_status add_packed(struct program *program, int slot, const struct tensor *tensor, int *packed)
-{
-    struct slot copy = {.name = arena_printf(&program->arena, "%s.packed", program->slot[slot].name),
-                        .tensor = *tensor,
-                        .role = ROLE_ACT,
-                        .arena = ARENA_ACT,
-                        .bytes = tensor_bytes(tensor)};
-    *packed = program->slots;
-    return add_slot(program, &copy);
-}
-
-/* The op of a node; weights and their gradients that it wants packed get a reorder before or after it. */
-static hff_status add_node(struct program *program, enum section section, const struct node *node)
+/* The op of a node; weights and their gradients that it wants packed come from packing. */
+static hff_status add_node(struct program *program, struct packing *packing, enum section section,
+                           const struct node *node)
 {
     const struct op_info *info = &op_table[node->kind];
     struct op_desc desc = node->attr;
@@ -133,25 +95,11 @@ static hff_status add_node(struct program *program, enum section section, const 
     struct op *op;
     hff_status status = program->backend->api->op_create(program->backend, &desc, &op);
     if (status != HFF_OK) return trail_add(status, "op %s in section %s", info->name, section_name(section));
-    int arg[OP_ARGS], packed[OP_ARGS];
+    int arg[OP_ARGS];
     memcpy(arg, node->arg, sizeof arg);
-    for (int i = 0; i < OP_ARGS; i++) {
-        packed[i] = -1;
-        if (arg[i] < 0 || tensor_same(&op->desc.arg[i], &program->slot[arg[i]].tensor)) continue;
-        int there = info->arg[i].access & ARG_IN ? find_packed(program, section, arg[i], &op->desc.arg[i]) : -1;
-        if (there >= 0) {
-            arg[i] = there;
-            continue;
-        }
-        TRY_GOTO(status, add_packed(program, arg[i], &op->desc.arg[i], &packed[i]), destroy);
-        if (info->arg[i].access & ARG_IN) TRY_GOTO(status, add_reorder(program, section, arg[i], packed[i]), destroy);
-        arg[i] = packed[i];
-    }
-    TRY(add_instr(program, section, op, arg));
-    for (int i = 0; i < OP_ARGS; i++)
-        if (packed[i] >= 0 && (info->arg[i].access & ARG_OUT))
-            TRY(add_reorder(program, section, packed[i], node->arg[i]));
-    return HFF_OK;
+    TRY_GOTO(status, packing_before(packing, section, op, arg), destroy);
+    TRY(program_add_instr(program, section, op, arg));
+    return packing_after(packing, section, node->arg, arg);
 destroy:
     program->backend->api->op_destroy(op);
     return status;
@@ -159,12 +107,17 @@ destroy:
 
 static hff_status build(struct program *program)
 {
-    TRY(add_values(program));
-    for (int s = 0; s < SECTIONS; s++)
-        for (int i = 0; i < program->graph.nodes[s]; i++)
-            TRY(add_node(program, (enum section)s, &program->graph.node[s][i]));
-    program_plan(program);
-    return HFF_OK;
+    struct packing packing = {.program = program};
+    hff_status status = add_values(program);
+    for (int s = 0; s < SECTIONS && status == HFF_OK; s++) {
+        for (int i = 0; i < program->graph.nodes[s] && status == HFF_OK; i++)
+            status = add_node(program, &packing, (enum section)s, &program->graph.node[s][i]);
+        if (status == HFF_OK && s == SECTION_BACKWARD) status = packing_now(&packing, SECTION_BACKWARD);
+    }
+    if (status == HFF_OK) status = packing_end(&packing);
+    packing_free(&packing);
+    if (status == HFF_OK) program_plan(program);
+    return status;
 }
 
 hff_status program_build(struct program **out, struct graph *graph, struct backend *backend, int slices)

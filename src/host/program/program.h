@@ -16,7 +16,7 @@
 /* Where a slot's memory lies. Of a serial engine's arenas, PARAM, MOMENT, STAT and STEP are sums over stages, the others
  * the largest stage's. */
 enum arena_kind {
-    ARENA_PARAM,  /* parameters by group, then frozen ones and running statistics */
+    ARENA_PARAM,  /* parameters by group, then frozen ones and running statistics, and kept packed weights */
     ARENA_MOMENT, /* the optimizer's */
     ARENA_STAT,   /* metrics, norms, scores of an evaluation, what is held from section to section */
     ARENA_GRAD,   /* gradients by group, in the order of ARENA_PARAM */
@@ -70,6 +70,7 @@ hff_status program_twin(struct program **out, const struct program *of);
 
 /* base: the start of this program's part of each arena, 64-byte aligned. */
 void program_bind(struct program *program, unsigned char *const base[ARENAS]);
+/* An update is followed by section pack. So must be everything else that changes parameters: program_run(SECTION_PACK). */
 hff_status program_run(struct program *program, enum section section, struct stream *stream);
 
 /* A value's memory (after program_bind). */

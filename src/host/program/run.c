@@ -20,7 +20,7 @@ void program_bind(struct program *program, unsigned char *const base[ARENAS])
         }
 }
 
-hff_status program_run(struct program *program, enum section section, struct stream *stream)
+static hff_status run(struct program *program, enum section section, struct stream *stream)
 {
     const struct instr *instr = program->section[section];
     void *work = program->base[ARENA_WORK];
@@ -31,6 +31,12 @@ hff_status program_run(struct program *program, enum section section, struct str
         if (status != HFF_OK) return trail_add(status, "op %d of section %s", i + 1, section_name(section));
     }
     return HFF_OK;
+}
+
+hff_status program_run(struct program *program, enum section section, struct stream *stream)
+{
+    TRY(run(program, section, stream));
+    return section == SECTION_UPDATE ? run(program, SECTION_PACK, stream) : HFF_OK;
 }
 
 void *program_address(const struct program *program, int value)

@@ -211,7 +211,7 @@ static hff_status time_ops(struct bench *bench, int runs, struct op_time *times,
     double all;
     TRY(steps_in_a_row(bench, engine_warm_up(engine), &all)); /* real numbers everywhere */
     for (int i = 0; i < engine->stages; i++)
-        for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++)
+        for (int s = SECTION_FORWARD; s <= SECTION_PACK; s++)
             for (int k = 0; k < engine->stage[i].program->count[s]; k++) {
                 const struct instr *instr = &engine->stage[i].program->section[s][k];
                 struct op_time *t = &times[(*count)++];
@@ -227,7 +227,7 @@ static hff_status run_ops(struct bench *bench, const struct bench_request *reque
     struct engine *engine = bench->setup.engine;
     int runs = request->runs ? request->runs : 7, count = 0, room = 0;
     for (int i = 0; i < engine->stages; i++)
-        for (int s = SECTION_FORWARD; s <= SECTION_UPDATE; s++) room += engine->stage[i].program->count[s];
+        for (int s = SECTION_FORWARD; s <= SECTION_PACK; s++) room += engine->stage[i].program->count[s];
     struct op_time *times = ARENA_NEW(&bench->arena, struct op_time, room);
     TRY(time_ops(bench, runs, times, &count));
     double total = 0;

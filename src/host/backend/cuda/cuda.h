@@ -121,6 +121,7 @@ static inline size_t cuda_round(size_t bytes)
 #define CUDA_CREATE(name)                                                                                              \
     hff_status cuda_##name##_create(struct cuda_backend *backend, const struct op_desc *desc, struct cuda_op **out)
 CUDA_CREATE(reorder);
+CUDA_CREATE(reorders);
 CUDA_CREATE(linear);
 CUDA_CREATE(linear_data);
 CUDA_CREATE(linear_weight);

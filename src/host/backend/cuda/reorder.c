@@ -1,4 +1,4 @@
-/* reorder: activations between planes and channels last, weights to and from what convolutions read, f32 <-> bf16. */
+/* reorder, reorders: activations between planes and channels last, weights to and from what convolutions read, f32 <-> bf16. */
 #include "cuda.h"
 
 #include <stdlib.h>
@@ -79,13 +79,18 @@ hff_status cuda_move_plan(const struct op_desc *desc, const struct tensor *src, 
     return HFF_OK;
 }
 
+static hff_status zero_tail(const struct cuda_move *move, struct stream *stream, void *dst)
+{
+    return move->tail ? cuda_calls.zero((char *)dst + move->tail_at, move->tail, stream->handle) : HFF_OK;
+}
+
 hff_status cuda_move_run(const struct cuda_move *move, struct stream *stream, const void *src, void *dst)
 {
     struct kernel_reorder_args args = move->reorder;
     args.src = src;
     args.dst = dst;
     TRY(cuda_launched(kernel_reorder(&args, stream->handle), "reorder"));
-    return move->tail ? cuda_calls.zero((char *)dst + move->tail_at, move->tail, stream->handle) : HFF_OK;
+    return zero_tail(move, stream, dst);
 }
 
 struct reorder_op {
@@ -105,4 +110,35 @@ CUDA_CREATE(reorder)
     TRY(cuda_op_new(backend, desc, sizeof *op, reorder_run, &op));
     *out = &op->base;
     return cuda_move_plan(desc, &desc->arg[0], &desc->arg[1], &op->move);
+}
+
+struct reorders_op {
+    struct cuda_op base;
+    struct cuda_move move[REORDERS];
+    int moves;
+};
+
+static hff_status reorders_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
+{
+    const struct reorders_op *op = (const struct reorders_op *)base;
+    struct kernel_reorder_args moves[REORDERS];
+    (void)workspace;
+    for (int i = 0; i < op->moves; i++) {
+        moves[i] = op->move[i].reorder;
+        moves[i].src = args[2 * i];
+        moves[i].dst = args[2 * i + 1];
+    }
+    TRY(cuda_launched(kernel_reorders(moves, op->moves, stream->handle), "reorders"));
+    for (int i = 0; i < op->moves; i++) TRY(zero_tail(&op->move[i], stream, args[2 * i + 1]));
+    return HFF_OK;
+}
+
+CUDA_CREATE(reorders)
+{
+    struct reorders_op *op;
+    TRY(cuda_op_new(backend, desc, sizeof *op, reorders_run, &op));
+    *out = &op->base;
+    for (; op->moves < REORDERS && desc->arg[2 * op->moves].rank; op->moves++)
+        TRY(cuda_move_plan(desc, &desc->arg[2 * op->moves], &desc->arg[2 * op->moves + 1], &op->move[op->moves]));
+    return HFF_OK;
 }

@@ -3,6 +3,7 @@
 
 const cuda_create cuda_table[OP_KINDS] = {
     [OP_REORDER] = cuda_reorder_create,
+    [OP_REORDERS] = cuda_reorders_create,
     [OP_LINEAR] = cuda_linear_create,
     [OP_LINEAR_DATA] = cuda_linear_data_create,
     [OP_LINEAR_WEIGHT] = cuda_linear_weight_create,

@@ -28,6 +28,7 @@ const ref_run REF_TABLE[OP_KINDS] = {
     [OP_NORM_BACK] = norm_back,
     [OP_ACT_APOOL] = act_apool,
     [OP_ACT_APOOL_BACK] = act_apool_back,
+    [OP_REORDERS] = reorders,
     [OP_ACT] = act,
     [OP_ACT_BACK] = act_back,
     [OP_POOL] = pool,

@@ -7,6 +7,13 @@ static void reorder(const struct op_desc *d, void *const *args, double *work)
     memcpy(args[1], args[0], tensor_bytes(&d->arg[0]));
 }
 
+static void reorders(const struct op_desc *d, void *const *args, double *work)
+{
+    (void)work;
+    for (int i = 0; i < 2 * REORDERS; i += 2)
+        if (args[i]) memcpy(args[i + 1], args[i], tensor_bytes(&d->arg[i]));
+}
+
 static void pool(const struct op_desc *d, void *const *args, double *work)
 {
     const struct tensor *in = &d->arg[0], *out = &d->arg[1];

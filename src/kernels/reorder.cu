@@ -9,6 +9,8 @@
  *                thread, so that reads and writes are both consecutive
  *     SLABS      turned, an area of up to 15: slabs of 256 channels with all their positions (packed filters of 3 x 3)
  *                through shared memory, 16 bytes at once on both sides where they lie so (wide)
+ *     POSITIONS  planes of few channels (the host's images) to channels last: a thread per position, which reads a number of
+ *                each plane and writes 16 bytes at once
  *     ELEMENTS   else: a thread per element of dst, in dst's order; LONG the same with indices of 64 bits, whose divisions
  *                take some 70 instructions
  * Moves in one launch: each has blocks of its own, which look for it in a table of at most MOVES; not LONG. */
@@ -16,7 +18,7 @@
 
 enum { THREADS = 256, TILE = 32, SLAB = 256, SLAB_AREA = 15, SLAB_ROW = SLAB + 8, COPIED = 8, MOVES = 8 };
 
-enum way { SAME, TILES, SLABS, ELEMENTS, LONG };
+enum way { SAME, TILES, SLABS, POSITIONS, ELEMENTS, LONG };
 
 struct move {
     const void *src;
@@ -96,6 +98,21 @@ template <typename S, typename T, int VS, int VT> DEVICE void move_same(const st
     } else if (number < whole + m.count % COPIED) {
         int64_t at = whole * COPIED + number - whole;
         dst[at] = narrow<T>(widen(src[at]));
+    }
+}
+
+template <typename S, typename T, int VT> DEVICE void move_position(const struct move &m, unsigned block)
+{
+    unsigned at = block * THREADS + threadIdx.x, area = (unsigned)m.area, channels = (unsigned)m.channels;
+    unsigned pitch = (unsigned)m.dst_pitch;
+    if (at >= (unsigned)m.count / pitch) return;
+    const S *src = static_cast<const S *>(m.src) + (int64_t)(at / area) * channels * area + at % area;
+    T *dst = static_cast<T *>(m.dst) + (int64_t)at * pitch;
+    for (unsigned first = 0; first < pitch; first += VT) {
+        float v[VT];
+#pragma unroll
+        for (int j = 0; j < VT; j++) v[j] = first + j < channels ? widen(src[(int64_t)(first + j) * area]) : 0.0f;
+        store(dst + first, v);
     }
 }
 
@@ -197,6 +214,7 @@ DEVICE void move_block(const struct move &m, unsigned block)
 {
     constexpr int VS = at_once<S, WIDE>, VT = at_once<T, WIDE>;
     if constexpr (WAY == SAME) move_same<S, T, VS, VT>(m, block);
+    if constexpr (WAY == POSITIONS) move_position<S, T, at_once<T, true>>(m, block);
     if constexpr (WAY == ELEMENTS) move_elements<S, T, unsigned>(m, block);
     if constexpr (WAY == LONG) move_elements<S, T, int64_t>(m, block);
     if constexpr (WAY == TILES) {
@@ -239,6 +257,7 @@ template <typename S, typename T> KERNEL(THREADS) moves_kernel(const __grid_cons
         else
             m.wide ? move_block<S, T, SLABS, true, false>(m, block) : move_block<S, T, SLABS, false, false>(m, block);
         return;
+    case POSITIONS: move_block<S, T, POSITIONS, false, false>(m, block); return;
     case ELEMENTS: move_block<S, T, ELEMENTS, false, false>(m, block); return;
     case LONG: return; /* has a launch of its own */
     }
@@ -268,6 +287,9 @@ static struct move plan(const struct kernel_reorder_args *a)
         m.way = SLABS;
         m.wide = aligned && a->channels * a->area % 8 == 0 && (a->src_pitch + a->dst_pitch) % 8 == 0;
         m.blocks = a->batch * blocks_for(m.packs ? a->dst_pitch : a->channels, SLAB);
+    } else if (turns && fits && m.packs && pitch_is_wide(a->dst_dtype, a->dst_pitch) && on_16_bytes(a->dst)) {
+        m.way = POSITIONS;
+        m.blocks = blocks_for(a->batch * a->area, THREADS);
     } else {
         m.way = fits ? ELEMENTS : LONG;
         m.blocks = blocks_for(m.count, THREADS);
@@ -279,6 +301,7 @@ template <typename S, typename T> static int run_one(const struct move &m, kerne
 {
     void (*kernel)(struct move) = move_kernel<S, T, LONG, false, false>;
     if (m.way == ELEMENTS) kernel = move_kernel<S, T, ELEMENTS, false, false>;
+    if (m.way == POSITIONS) kernel = move_kernel<S, T, POSITIONS, false, false>;
     if (m.way == TILES) kernel = move_kernel<S, T, TILES, false, false>;
     if (m.way == SAME) kernel = m.wide ? move_kernel<S, T, SAME, true, false> : move_kernel<S, T, SAME, false, false>;
     if (m.way == SLABS && m.packs)

@@ -61,6 +61,10 @@ struct backend_api {
      * than those, so that graphs are rewritten to have them (net/rewrite.h). 0: it need not have them. */
     int joins;
 
+    /* Whether convolutions want the host's images, which lie in planes, in the layout of activations, so that they are moved
+     * once for all of them. 0: they read them as they are. */
+    int moves_images;
+
     /* Whether weights that ops want packed stay so from step to step, in memory of their own, and several are moved by one
      * op (program/pack.c): where launching an op takes long beside moving a weight. 0: it need not have reorders. */
     int keeps_packed;

@@ -17,6 +17,7 @@ static hff_status build_stage(struct engine *engine, const struct engine_options
     const struct config_node *root = config_root(options->config);
     struct graph graph;
     graph_init(&graph, options->real, options->act, engine->micro);
+    graph.moves_images = options->backend->api->moves_images;
     run->stage = stage;
     run->input = graph_value(&graph, ROLE_INPUT, shape_tensor(&graph, &stage->in), "input");
     if (index == 0) { /* the host's batch */

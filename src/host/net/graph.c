@@ -8,7 +8,8 @@
 
 const char *section_name(enum section section)
 {
-    static const char *const names[SECTIONS] = {"forward", "head", "backward", "update", "pack", "frozen", "eval", "preview"};
+    static const char *const names[SECTIONS] = {"forward", "head",   "backward", "update",
+                                                "pack",    "frozen", "eval",     "preview"};
     return names[section];
 }
 

@@ -86,9 +86,10 @@ struct node {
 };
 
 struct graph {
-    enum dtype real; /* f32, or f64 on the reference backend: parameters, gradients, statistics, embeddings */
-    enum dtype act;  /* of activations and their gradients: real, or bf16 beside f32 */
-    int64_t batch;   /* rows of the activations that layers add now: B, or as an objective expands it */
+    enum dtype real;  /* f32, or f64 on the reference backend: parameters, gradients, statistics, embeddings */
+    enum dtype act;   /* of activations and their gradients: real, or bf16 beside f32 */
+    int moves_images; /* the host's images, planes, are moved into the layout of activations: backend.h */
+    int64_t batch;    /* rows of the activations that layers add now: B, or as an objective expands it */
     struct value *value;
     int values, value_room;
     struct node *node[SECTIONS];

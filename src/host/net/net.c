@@ -130,11 +130,14 @@ void stage_params(struct graph *graph, struct stage *stage)
     layers_params(graph, &stage->body);
 }
 
-/* The host's batch is real. */
-static int as_activation(struct graph *graph, int x, enum section section)
+/* The host's batch is real, and lies plain. */
+static int as_activation(struct graph *graph, const struct stage *stage, int x, enum section section)
 {
     struct tensor tensor = graph_at(graph, x)->tensor;
-    if (tensor.dtype == graph->act) return x;
+    int moves = graph->moves_images && tensor.block == VALUE_KEEP_PLAIN && tensor.rank == 4 &&
+                stage->body.item[0].kind != &layer_flatten;
+    if (tensor.dtype == graph->act && !moves) return x;
+    if (moves) tensor.block = 0;
     tensor.dtype = graph->act;
     int y = graph_value(graph, ROLE_ACT, tensor, "input.%s", dtype_name(graph->act));
     NODE(graph, section, OP_REORDER, x, y);
@@ -143,7 +146,7 @@ static int as_activation(struct graph *graph, int x, enum section section)
 
 int stage_forward(struct graph *graph, struct stage *stage, int x, enum section section, int last, int *passed)
 {
-    int h = layers_forward(graph, &stage->body, as_activation(graph, x, section), section);
+    int h = layers_forward(graph, &stage->body, as_activation(graph, stage, x, section), section);
     *passed = -1;
     if (last) return h;
     if (stage->between == BETWEEN_NONE) {

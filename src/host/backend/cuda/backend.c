@@ -148,6 +148,7 @@ const struct backend_api backend_cuda = {
     .computes = computes,
     .activation = activation,
     .joins = 1,
+    .moves_images = 1,
     .keeps_packed = 1,
     .op_create = op_create,
     .op_destroy = cuda_op_destroy,

@@ -1,19 +1,15 @@
 /* conv, conv_data, conv_weight: cuDNN on channels-last activations and packed weights.
  *
- * The host's batch lies in planes: such an x is brought into shape in the workspace first. A bias goes with the
- * convolution where cuDNN has a plan for that (padded, in the workspace, where its channels are); else a kernel adds
- * it, and a y in bf16 is then rounded twice. */
+ * A bias goes with the convolution where cuDNN has a plan for that (padded, in the workspace, where its channels are); else
+ * a kernel adds it, and a y in bf16 is then rounded twice. */
 #include "cuda.h"
-
-#include <stdlib.h>
 
 struct conv_op {
     struct cuda_op base;
     struct cuda_conv *conv;
-    struct cuda_move move; /* of x, where moves */
-    int moves, fused;      /* fused: cuDNN adds the bias */
-    size_t conv_bytes;     /* of the workspace: cuDNN's, then x, or what the bias gradient wants */
-    size_t bias_at;        /* of the workspace: the padded bias, 0: there is none */
+    int fused;         /* cuDNN adds the bias */
+    size_t conv_bytes; /* of the workspace: cuDNN's, then what the bias gradient wants */
+    size_t bias_at;    /* of the workspace: the padded bias, 0: there is none */
     struct kernel_bias_args bias;
 };
 
@@ -21,11 +17,6 @@ static void conv_destroy(struct cuda_op *base)
 {
     struct conv_op *op = (struct conv_op *)base;
     if (op->conv) cuda_calls.conv_destroy(op->conv);
-}
-
-static void *behind(const struct conv_op *op, void *workspace)
-{
-    return (char *)workspace + op->conv_bytes;
 }
 
 /* The bias with zeros for the added channels. */
@@ -42,13 +33,9 @@ static hff_status pad_bias(const struct conv_op *op, struct stream *stream, void
 static hff_status conv_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
 {
     struct conv_op *op = (struct conv_op *)base;
-    void *x = args[0], *bias = base->op.desc.arg[2].rank ? args[2] : NULL;
-    if (op->moves) {
-        x = behind(op, workspace);
-        TRY(cuda_move_run(&op->move, stream, args[0], x));
-    }
+    void *bias = base->op.desc.arg[2].rank ? args[2] : NULL;
     if (op->bias_at) TRY(pad_bias(op, stream, &bias, workspace));
-    void *const pointers[3] = {x, args[1], args[3]};
+    void *const pointers[3] = {args[0], args[1], args[3]};
     TRY(cuda_calls.conv_run(op->conv, stream->lane, pointers, op->fused ? bias : NULL, workspace));
     if (!bias || op->fused) return HFF_OK;
     struct kernel_bias_args add = op->bias;
@@ -66,31 +53,14 @@ static hff_status conv_data_run(struct cuda_op *base, struct stream *stream, voi
 static hff_status conv_weight_run(struct cuda_op *base, struct stream *stream, void *const *args, void *workspace)
 {
     struct conv_op *op = (struct conv_op *)base;
-    void *x = args[0];
-    if (op->moves) {
-        x = behind(op, workspace);
-        TRY(cuda_move_run(&op->move, stream, args[0], x));
-    }
-    void *const pointers[3] = {x, args[1], args[2]};
-    TRY(cuda_calls.conv_run(op->conv, stream->lane, pointers, NULL, workspace));
+    TRY(cuda_calls.conv_run(op->conv, stream->lane, args, NULL, workspace));
     if (base->op.desc.arg[3].rank == 0) return HFF_OK;
     struct kernel_bias_args sum = op->bias;
     sum.dy = args[1];
     sum.dbias = args[3];
-    sum.workspace = behind(op, workspace); /* x is no longer needed */
+    sum.workspace = (char *)workspace + op->conv_bytes;
     sum.tickets = stream->tickets;
     return cuda_launched(kernel_bias_grad(&sum, stream->handle), "bias gradient");
-}
-
-/* x as a channels-last tensor, and the way there. */
-static hff_status plan_x(struct conv_op *op, const struct op_desc *desc, int arg, struct op_desc *as_read)
-{
-    struct tensor *x = &as_read->arg[arg];
-    *as_read = *desc;
-    if (x->layout == LAYOUT_CHANNELS_LAST) return HFF_OK;
-    *x = backend_cuda.activation(op->base.op.backend, x->dtype, x->rank, x->dim);
-    op->moves = 1;
-    return cuda_move_plan(desc, &desc->arg[arg], x, &op->move);
 }
 
 /* The plan for arguments x, w and y of desc. */
@@ -123,25 +93,17 @@ static hff_status make_plan(struct cuda_backend *backend, struct conv_op *op, en
     return HFF_OK;
 }
 
-static void size_workspace(struct conv_op *op, const struct tensor *x, size_t more)
-{
-    size_t moved = op->moves ? cuda_round(tensor_bytes(x)) : 0;
-    op->base.workspace = op->conv_bytes + (moved > more ? moved : more);
-}
-
 CUDA_CREATE(conv)
 {
     static const int arg[3] = {0, 1, 3};
     struct conv_op *op;
-    struct op_desc read;
     TRY(cuda_op_new(backend, desc, sizeof *op, conv_run, &op));
     *out = &op->base;
     op->base.destroy = conv_destroy;
-    TRY(plan_x(op, desc, 0, &read));
-    TRY(cuda_filter_tensor(backend, &desc->arg[1], read.arg[0].dtype, &op->base.op.desc.arg[1]));
-    op->fused = desc->arg[2].rank > 0 && make_plan(backend, op, CUDA_CONV, &read, arg, read.arg[0].dtype, 1) == HFF_OK;
-    if (!op->fused) TRY(make_plan(backend, op, CUDA_CONV, &read, arg, read.arg[0].dtype, 0));
-    size_workspace(op, &read.arg[0], 0);
+    TRY(cuda_filter_tensor(backend, &desc->arg[1], desc->arg[0].dtype, &op->base.op.desc.arg[1]));
+    op->fused = desc->arg[2].rank > 0 && make_plan(backend, op, CUDA_CONV, desc, arg, desc->arg[0].dtype, 1) == HFF_OK;
+    if (!op->fused) TRY(make_plan(backend, op, CUDA_CONV, desc, arg, desc->arg[0].dtype, 0));
+    op->base.workspace = op->conv_bytes;
     if (op->fused && op->bias.channels < op->bias.pitch) {
         op->bias_at = op->base.workspace;
         op->base.workspace += cuda_round((size_t)op->bias.pitch * sizeof(float));
@@ -167,20 +129,18 @@ CUDA_CREATE(conv_weight)
 {
     static const int arg[3] = {0, 2, 1};
     struct conv_op *op;
-    struct op_desc read;
     TRY(cuda_op_new(backend, desc, sizeof *op, conv_weight_run, &op));
     *out = &op->base;
     op->base.destroy = conv_destroy;
-    TRY(plan_x(op, desc, 0, &read));
     enum dtype result = DTYPE_F32;
-    hff_status status = make_plan(backend, op, CUDA_CONV_WEIGHT, &read, arg, result, 0);
-    if (status == HFF_E_CONFIG && read.arg[0].dtype != DTYPE_F32) {
-        result = read.arg[0].dtype;
-        status = make_plan(backend, op, CUDA_CONV_WEIGHT, &read, arg, result, 0);
+    hff_status status = make_plan(backend, op, CUDA_CONV_WEIGHT, desc, arg, result, 0);
+    if (status == HFF_E_CONFIG && desc->arg[0].dtype != DTYPE_F32) {
+        result = desc->arg[0].dtype;
+        status = make_plan(backend, op, CUDA_CONV_WEIGHT, desc, arg, result, 0);
     }
     TRY(status);
     TRY(cuda_filter_tensor(backend, &desc->arg[2], result, &op->base.op.desc.arg[2]));
     size_t sums = desc->arg[3].rank ? cuda_round(kernel_bias_grad_workspace(&op->bias)) : 0;
-    size_workspace(op, &read.arg[0], sums);
+    op->base.workspace = op->conv_bytes + sums;
     return HFF_OK;
 }

@@ -209,29 +209,30 @@ template <typename S, typename T> DEVICE void move_tile(const struct move &m, un
 /* Elements at once. */
 template <typename E, bool WIDE> constexpr int at_once = WIDE ? 16 / (int)sizeof(E) : 1;
 
+/* Words of shared memory that a way takes for elements of a type. */
+template <typename T, enum way WAY>
+constexpr int shared_words = WAY == SLABS   ? SLAB_AREA *SLAB_ROW *(int)sizeof(T) / 4
+                             : WAY == TILES ? TILE *(TILE + 1)
+                                            : 1;
+
 template <typename S, typename T, enum way WAY, bool WIDE, bool PACK>
-DEVICE void move_block(const struct move &m, unsigned block)
+DEVICE void move_block(const struct move &m, unsigned block, float *shared)
 {
     constexpr int VS = at_once<S, WIDE>, VT = at_once<T, WIDE>;
     if constexpr (WAY == SAME) move_same<S, T, VS, VT>(m, block);
     if constexpr (WAY == POSITIONS) move_position<S, T, at_once<T, true>>(m, block);
     if constexpr (WAY == ELEMENTS) move_elements<S, T, unsigned>(m, block);
     if constexpr (WAY == LONG) move_elements<S, T, int64_t>(m, block);
-    if constexpr (WAY == TILES) {
-        SHARED(float, tile, TILE *(TILE + 1));
-        move_tile<S, T>(m, block, tile);
-    }
-    if constexpr (WAY == SLABS) {
-        SHARED(T, tile, SLAB_AREA * SLAB_ROW);
-        move_slab<S, T, VS, VT, PACK>(m, block, tile);
-    }
+    if constexpr (WAY == TILES) move_tile<S, T>(m, block, shared);
+    if constexpr (WAY == SLABS) move_slab<S, T, VS, VT, PACK>(m, block, reinterpret_cast<T *>(shared));
 }
 
 template <typename S, typename T, enum way WAY, bool WIDE, bool PACK>
 KERNEL(THREADS)
 move_kernel(const __grid_constant__ struct move m)
 {
-    move_block<S, T, WAY, WIDE, PACK>(m, blockIdx.x);
+    SHARED(float, shared, (shared_words<T, WAY>));
+    move_block<S, T, WAY, WIDE, PACK>(m, blockIdx.x, shared);
 }
 
 struct move_table {
@@ -246,19 +247,23 @@ template <typename S, typename T> KERNEL(THREADS) moves_kernel(const __grid_cons
     while ((int)blockIdx.x >= table.first_block[i + 1]) i++;
     const struct move &m = table.move[i];
     unsigned block = blockIdx.x - (unsigned)table.first_block[i];
+    SHARED(float, shared, (shared_words<float, SLABS>)); /* the most that any way takes */
     switch (m.way) {
     case SAME:
-        m.wide ? move_block<S, T, SAME, true, false>(m, block) : move_block<S, T, SAME, false, false>(m, block);
+        m.wide ? move_block<S, T, SAME, true, false>(m, block, shared)
+               : move_block<S, T, SAME, false, false>(m, block, shared);
         return;
-    case TILES: move_block<S, T, TILES, false, false>(m, block); return;
+    case TILES: move_block<S, T, TILES, false, false>(m, block, shared); return;
     case SLABS:
         if (m.packs)
-            m.wide ? move_block<S, T, SLABS, true, true>(m, block) : move_block<S, T, SLABS, false, true>(m, block);
+            m.wide ? move_block<S, T, SLABS, true, true>(m, block, shared)
+                   : move_block<S, T, SLABS, false, true>(m, block, shared);
         else
-            m.wide ? move_block<S, T, SLABS, true, false>(m, block) : move_block<S, T, SLABS, false, false>(m, block);
+            m.wide ? move_block<S, T, SLABS, true, false>(m, block, shared)
+                   : move_block<S, T, SLABS, false, false>(m, block, shared);
         return;
-    case POSITIONS: move_block<S, T, POSITIONS, false, false>(m, block); return;
-    case ELEMENTS: move_block<S, T, ELEMENTS, false, false>(m, block); return;
+    case POSITIONS: move_block<S, T, POSITIONS, false, false>(m, block, shared); return;
+    case ELEMENTS: move_block<S, T, ELEMENTS, false, false>(m, block, shared); return;
     case LONG: return; /* has a launch of its own */
     }
 }

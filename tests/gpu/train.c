@@ -95,6 +95,67 @@ static void beside_ref(const char *text, const char *more, const char *dtype, do
     small_net_close(again);
 }
 
+/* The largest relative error of a weight's moments, by their lengths: after one step of SGD they are the gradients. Numbers
+ * of channels are left out: sums in which much may cancel. */
+static double gradients_apart(struct small_net *a, struct small_net *b)
+{
+    struct kept *kept, *other;
+    int count, count_b;
+    size_t bytes, bytes_b;
+    double worst = 0;
+    unsigned char *x = small_net_tensors(a, 1, &kept, &count, &bytes), *at = x;
+    unsigned char *y = small_net_tensors(b, 1, &other, &count_b, &bytes_b), *bt = y;
+    assert_int_equal(bytes, bytes_b);
+    for (int i = 0; i < count; i++) {
+        double apart = 0, length = 1e-30;
+        int64_t n = tensor_count(&kept[i].tensor);
+        for (int64_t k = 0; k < n; k++) {
+            double p = ((const float *)(void *)at)[k], q = ((const float *)(void *)bt)[k];
+            apart += (p - q) * (p - q);
+            length += q * q;
+        }
+        if (kept[i].tensor.rank > 1) worst = fmax(worst, sqrt(apart / length));
+        at += tensor_bytes(&kept[i].tensor);
+        bt += tensor_bytes(&kept[i].tensor);
+    }
+    free(x);
+    free(y);
+    free(kept);
+    free(other);
+    return worst;
+}
+
+/* Products in tf32 and activations in bf16. Rounding alone changes little, but where it carries a number across 0 relu gives
+ * another gradient altogether: numbers of size 1, each 2^-9 off (bf16), change sides with probability 2 0.4 2^-9, which is
+ * the root of that, 0.04, of a gradient's length, and as much again for each relu on its way, up to ten here: 0.13, of
+ * which three times is allowed. A gradient of something else would be 1 off. */
+static void narrow(void **state)
+{
+    (void)state;
+    static const char deep[] =
+        "run: {batch: 24, slices: 4, backend: cpu}\n"
+        "net: {partition: whole, stages: [{conv: {channels: 5}}, {basic_block: {channels: 6, "
+        "stride: 2}}, {basic_block: {channels: 6}}, {bottleneck: {channels: 4, expansion: 2}}]}\n"
+        "objective: {head: {aux: 12, grid: 2}}\n";
+    static const char *const nets[][2] = {{SMALL_MLP, "run.seed=1"},
+                                          {SMALL_CNN, "run.seed=1"},
+                                          {SMALL_FIVES, "objective={kind: cwc}"},
+                                          {SMALL_FF_CNN, "objective.ff.predict=original"},
+                                          {deep, "run.seed=1"}};
+    static const char *const types[] = {"tf32", "bf16"};
+    for (size_t t = 0; t < sizeof nets / sizeof nets[0]; t++)
+        for (int k = 0; k < 2; k++) {
+            if (k == 1) small_net_needs("cuda", DTYPE_BF16);
+            struct small_net *ref = trained(nets[t][0], nets[t][1], "ref", "f32", 1, 1);
+            struct small_net *cuda = trained(nets[t][0], nets[t][1], "cuda", types[k], 1, 1);
+            double apart = gradients_apart(cuda, ref);
+            print_message("%s, net %zu: gradients within %.2g of their lengths\n", types[k], t, apart);
+            assert_true(apart <= (k ? 0.4 : 0.14)); /* tf32 has three bits more, each a root of 2 */
+            small_net_close(ref);
+            small_net_close(cuda);
+        }
+}
+
 static void hff(void **state)
 {
     (void)state;
@@ -135,9 +196,10 @@ static void set_from_outside(void **state)
 {
     (void)state;
     static const char *const texts[] = {SMALL_MLP, SMALL_CNN, SMALL_RESIDUAL};
-    for (int t = 0; t < 3; t++) {
-        struct small_net *from = trained(texts[t], "run.seed=1", "cuda", "f32", 3, 1);
-        struct small_net *to = trained(texts[t], "run.seed=1", "cuda", "f32", 2, 1);
+    for (int k = 0; k < 6; k++) { /* all nets, in both types */
+        const char *type = k < 3 ? "f32" : "bf16";
+        struct small_net *from = trained(texts[k % 3], "run.seed=1", "cuda", type, 3, 1);
+        struct small_net *to = trained(texts[k % 3], "run.seed=1", "cuda", type, 2, 1);
         float scores[2][8 * 5 * 3];
         SMALL_OK(engine_evaluate(to->setup.engine, &to->batch, scores[1]));
         for (int moments = 0; moments < 2; moments++) {
@@ -201,12 +263,14 @@ static void ff(void **state)
 }
 
 /* Some steps in lanes, after the first one replayed or all op by op. */
-static struct small_net *in_lanes(const char *text, const char *pipeline, int replayed, uint64_t order)
+static struct small_net *in_lanes(const char *text, const char *type, const char *pipeline, int replayed,
+                                  uint64_t order)
 {
-    const char *const sets[] = {"run.backend=cuda", pipeline, "run.batch=8", "run.slices=1",
-                                replayed ? "engine.capture=auto" : "engine.capture=none"};
+    const char *const sets[] = {"run.backend=cuda", type,
+                                pipeline,           "run.batch=8",
+                                "run.slices=1",     replayed ? "engine.capture=auto" : "engine.capture=none"};
     fake_order(order);
-    struct small_net *net = small_net_open(text, sets, 5, 1, DTYPE_F32, 1);
+    struct small_net *net = small_net_open(text, sets, 6, 1, DTYPE_F32, 1);
     assert_non_null(net->setup.engine->pipeline);
     small_net_train(net, 4);
     SMALL_OK(engine_drain(net->setup.engine));
@@ -221,11 +285,12 @@ static void lanes_and_replays(void **state)
     static const char *const texts[] = {SMALL_MLP, SMALL_CNN};
     static const char *const pipelines[] = {"engine.pipeline=none", "engine.pipeline=2", "engine.pipeline=auto"};
     static const int lanes[] = {1, 2, 3};
-    for (int t = 0; t < 2; t++) {
-        struct small_net *first = in_lanes(texts[t], pipelines[0], 0, 5);
+    for (int k = 0; k < 4; k++) { /* both nets, in both types */
+        const char *text = texts[k % 2], *type = k < 2 ? "run.dtype=f32" : "run.dtype=bf16";
+        struct small_net *first = in_lanes(text, type, pipelines[0], 0, 5);
         for (int p = 0; p < 3; p++)
             for (int replayed = 0; replayed < 2; replayed++) {
-                struct small_net *net = in_lanes(texts[t], pipelines[p], replayed, (uint64_t)(10 * p + replayed));
+                struct small_net *net = in_lanes(text, type, pipelines[p], replayed, (uint64_t)(10 * p + replayed));
                 assert_int_equal(net->setup.engine->lanes, lanes[p]);
                 assert_true(distance(net, first, 0) == 0 && distance(net, first, 1) == 0);
                 small_net_close(net);
@@ -290,6 +355,7 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(hff),
+                                       cmocka_unit_test(narrow),
                                        cmocka_unit_test(pools_are_joined),
                                        cmocka_unit_test(set_from_outside),
                                        cmocka_unit_test(recomputed),

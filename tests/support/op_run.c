@@ -232,6 +232,7 @@ static int push_all(struct run *r, const struct op_case *c, const struct op_valu
     const struct op_info *info = &op_table[c->desc.kind];
     for (int a = 0; a < info->args; a++) {
         struct tensor t = r->op->desc.arg[a], plain = t;
+        const double *values = in->arg[info->arg[a].access & ARG_COPY ? info->copied : a];
         if (t.rank == 0 || r->shares[a] != a) continue;
         if (t.layout == LAYOUT_ANY) return complain(r->why, "op_create leaves a layout open:", info->arg[a].name);
         if (!slot_open(r, &r->slot[a], &t, tensor_bytes(&t), front_of(r, info, a, &t))) return 0;
@@ -239,12 +240,12 @@ static int push_all(struct run *r, const struct op_case *c, const struct op_valu
         if (info->arg[a].access & ARG_IN && t.layout == LAYOUT_OPAQUE) {
             plain = tensor_plain(case_dtype(c, a), t.rank, t.dim);
             unsigned char *bytes = malloc(tensor_bytes(&plain));
-            store(&plain, in->arg[a], bytes);
+            store(&plain, values, bytes);
             int ok = convert(r, &plain, bytes, &t, s->before + s->front);
             free(bytes);
             if (!ok) return 0;
         } else if (info->arg[a].access & ARG_IN) {
-            store(&t, in->arg[a], s->before + s->front);
+            store(&t, values, s->before + s->front);
         }
         if (!slot_push(r, s)) return 0;
     }

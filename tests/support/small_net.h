@@ -115,6 +115,8 @@ static inline struct small_net *small_net_open_on(struct backend *backend, const
     SMALL_OK(net_build(&net->setup.net, config_at(config_root(net->setup.config), "net"), &first));
     net->setup.backend = backend;
     if (!backend) SMALL_OK(backend_open(net->setup.run.backend, threads, &net->setup.backend));
+    const struct backend_api *api = net->setup.backend->api;
+    if (api->set_precision) SMALL_OK(api->set_precision(net->setup.backend, net->setup.run.precision));
     struct engine_options options = {.config = net->setup.config,
                                      .net = net->setup.net,
                                      .backend = net->setup.backend,

@@ -67,6 +67,7 @@ static double hff_eval_flops(const struct op_desc *desc)
 #define F64(name, access, dims) {name, access, DTYPE_F64, dims}
 #define NORM {"norm", IN, DTYPE_F64, "N"}
 #define TICK(access) {"tick", access, DTYPE_I64, "T"}
+#define P_COPY {"p_copy", IN | MAYBE | ARG_COPY, ARG_ANY, "CKD"}
 #define PAIR(n) {"src" n, IN | MAYBE, ARG_ANY, "?"}, {"dst" n, OUT | MAYBE, ARG_ANY, "?"}
 #define HYPER {"hyper", IN, DTYPE_F64, "Y"}
 
@@ -127,14 +128,14 @@ const struct op_info op_table[OP_KINDS] = {
         {{"images", IN, DTYPE_U8, "ECHW"}, {"table", IN, DTYPE_F32, "CV"}, {"sample", IN, DTYPE_I32, "B"},
          {"partner", IN | MAYBE, DTYPE_I32, "B"}, {"share", IN | MAYBE, DTYPE_F32, "B"}, {"epoch", IN, DTYPE_I64, "1"},
          A("x", OUT, "BCHW")}, NULL},
-    [OP_HFF] = {"hff", 1, 12,
+    [OP_HFF] = {"hff", 1, 13,
         {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
          {"y2", IN, DTYPE_I32, "B"}, {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), R("de", OUT, "BD"),
          R("dp", OUT | MAYBE, "CKD"), R("dlog_scale", OUT | MAYBE, "1"), F64("metrics", BOTH, "M"),
-         {"wins", BOTH | MAYBE, DTYPE_I64, "W"}}, hff_flops},
-    [OP_HFF_EVAL] = {"hff_eval", 1, 7,
+         {"wins", BOTH | MAYBE, DTYPE_I64, "W"}, P_COPY}, hff_flops, 1},
+    [OP_HFF_EVAL] = {"hff_eval", 1, 8,
         {R("e", IN, "BD"), R("p", IN, "CKD"), R("log_scale", IN, "1"), {"y1", IN, DTYPE_I32, "B"},
-         {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), F64("metrics", BOTH, "M")}, hff_eval_flops},
+         {"weight", IN, DTYPE_F32, "B"}, R("scores", OUT, "BC"), F64("metrics", BOTH, "M"), P_COPY}, hff_eval_flops, 1},
     [OP_NEGATIVES] = {"negatives", 0, 4,
         {{"y", IN, DTYPE_I32, "B"}, TICK(IN), R("score", IN | MAYBE, "BC"), {"labels", OUT, DTYPE_I32, "E"}}, NULL},
     [OP_OVERLAY] = {"overlay", 0, 5,

@@ -58,12 +58,12 @@
  *                                             sample[b] < 0
  * hff             e (B,D), p (C,K,D), log_scale (1), y1 (B) i32, y2 (B) i32, weight (B) f32 ->
  *                 scores (B,C), de (B,D), dp? (C,K,D), dlog_scale? (1), metrics (METRICS) f64 in/out, wins? (C K)
- * i64 in/out
+ * i64 in/out, p_copy? (p once more, for products in bf16)
  *                 METHOD.md 1.1-1.4, forward and backward of the mean loss over attr.global_batch samples; y2 = y1 and
  *                 weight 1 without mixup; scores are s (no margin in them); dp is projected; a dead sample gives no
  *                 gradient at all (nothing to dlog_scale either), its cosines are 0; metrics and wins are added to:
  *                 a sample that is not dead adds 1 to the best prototype (first of equal ones) of its label's class
- * hff_eval        e, p, log_scale, y1, weight (B) f32, scores (B,C), metrics in/out
+ * hff_eval        e, p, log_scale, y1, weight (B) f32, scores (B,C), metrics in/out, p_copy?
  *                 scores and loss without margin and smoothing; a sample's figures count weight times, those of
  *                 weight 0 (padding) nowhere, whatever their e and label; sliced, as hff
  * cross_entropy   scores (B,C), y1, y2, weight (B) f32, dscores (B,C), metrics (METRICS) f64 in/out

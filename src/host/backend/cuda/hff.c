@@ -113,6 +113,7 @@ static hff_status hff_run(struct cuda_op *base, struct stream *stream, void *con
     a.dlog_scale = desc->arg[9].rank ? args[9] : NULL;
     a.metrics = args[10];
     a.wins = desc->arg[11].rank ? args[11] : NULL;
+    a.p_half = desc->arg[12].rank ? args[12] : NULL;
     return run(op, &a, stream, workspace);
 }
 
@@ -127,6 +128,7 @@ static hff_status hff_eval_run(struct cuda_op *base, struct stream *stream, void
     a.weight = args[4];
     a.scores = args[5];
     a.metrics = args[6];
+    a.p_half = base->op.desc.arg[7].rank ? args[7] : NULL;
     return run(op, &a, stream, workspace);
 }
 
@@ -151,6 +153,11 @@ static hff_status create(struct cuda_backend *backend, const struct op_desc *des
                                         .smoothing = eval ? 0 : desc->attr.hff.smoothing,
                                         .discount = eval ? 0 : desc->attr.hff.discount,
                                         .global_batch = desc->attr.hff.global_batch};
+    if (op->args.math == MATH_BF16) { /* rounded once, not in every step */
+        struct tensor *copy = &op->base.op.desc.arg[eval ? 7 : 12];
+        *copy = tensor_plain(DTYPE_BF16, 3, p);
+        op->args.p_half = copy; /* for sizes only its presence counts */
+    }
     if (!kernel_hff_fits(&op->args)) return plan_tiles(op, desc);
     op->base.workspace = kernel_hff_workspace(&op->args);
     return HFF_OK;

@@ -57,6 +57,8 @@ struct {
     uint64_t random = 1;
     queue *capturing; /* where a capture began */
     graph *graph_made;
+    double plan_seconds[FAKE_PLANS], seconds; /* that convolutions seem to take beyond their own; of all so far */
+    int plan_runs[FAKE_PLANS];
     hff_status failed = HFF_OK; /* by work that was done later */
     char error[512];
 } fake;
@@ -244,7 +246,7 @@ hff_status event_record(void *at, kernel_stream stream)
     long number = ++e->asked;
     enqueue(q, [e, number] {
         e->done = number;
-        e->seconds = clock_seconds();
+        e->seconds = clock_seconds() + fake.seconds;
         return 0;
     });
     return HFF_OK;
@@ -389,14 +391,26 @@ bool aligned(const void *p)
     return reinterpret_cast<uintptr_t>(p) % 16 == 0;
 }
 
-hff_status conv_plan(cuda_library *, const cuda_conv_desc *desc, cuda_conv **out)
+/* A plan and its number: there are FAKE_PLANS of them, which differ in what they seem to take. */
+struct conv_plan_made {
+    cuda_conv_desc desc;
+    int number;
+};
+
+hff_status conv_plan(cuda_library *, const cuda_conv_desc *desc, int from, cuda_conv **out)
 {
     note(FAKE_ALLOC);
     *out = nullptr;
     if (desc->result != desc->dtype) return fail(HFF_E_CONFIG, "no plan with a result of another type");
     if (desc->in % 8 || desc->out % 8) return fail(HFF_E_CONFIG, "channels that are no multiple of 8");
-    *out = reinterpret_cast<cuda_conv *>(new cuda_conv_desc(*desc));
+    if (from >= FAKE_PLANS) return fail(HFF_E_CONFIG, "no plan from number %d on", from);
+    *out = reinterpret_cast<cuda_conv *>(new conv_plan_made{*desc, from});
     return HFF_OK;
+}
+
+int conv_number(const cuda_conv *conv)
+{
+    return reinterpret_cast<const conv_plan_made *>(conv)->number;
 }
 
 size_t conv_workspace(const cuda_conv *)
@@ -407,14 +421,16 @@ size_t conv_workspace(const cuda_conv *)
 hff_status conv_run(cuda_conv *conv, cuda_lane *lane, void *const args[3], const void *bias, void *workspace)
 {
     queue *q = queue_of(reinterpret_cast<kernel_stream>(lane));
-    cuda_conv_desc desc = *reinterpret_cast<cuda_conv_desc *>(conv);
+    conv_plan_made plan = *reinterpret_cast<conv_plan_made *>(conv);
     void *a = args[0], *b = args[1], *c = args[2];
     note(FAKE_CONV, q);
+    fake.plan_runs[plan.number]++;
     if (!aligned(a) || !aligned(b) || !aligned(c) || !aligned(workspace))
         return fail(HFF_E_DEVICE, "a convolution of memory that is not on 16 bytes");
     enqueue(q, [=] {
         memset(workspace, 0xff, 100);
-        return fake_conv(desc, a, b, c, static_cast<const float *>(bias));
+        fake.seconds += fake.plan_seconds[plan.number];
+        return fake_conv(plan.desc, a, b, c, static_cast<const float *>(bias));
     });
     return HFF_OK;
 }
@@ -422,7 +438,7 @@ hff_status conv_run(cuda_conv *conv, cuda_lane *lane, void *const args[3], const
 void conv_destroy(cuda_conv *conv)
 {
     drain(nullptr);
-    delete reinterpret_cast<cuda_conv_desc *>(conv);
+    delete reinterpret_cast<conv_plan_made *>(conv);
 }
 
 hff_status product_plan(cuda_library *, const cuda_product_desc *desc, cuda_product **out)
@@ -489,6 +505,7 @@ extern "C" const struct cuda_calls cuda_calls = {find,
                                                  lane_open,
                                                  lane_close,
                                                  conv_plan,
+                                                 conv_number,
                                                  conv_workspace,
                                                  conv_run,
                                                  conv_destroy,
@@ -518,4 +535,14 @@ int fake_count(fake_kind kind)
 void fake_order(uint64_t seed)
 {
     fake.random = seed * 0x9E3779B97F4A7C15u | 1;
+}
+
+void fake_plan_takes(int number, double seconds)
+{
+    fake.plan_seconds[number] = seconds;
+}
+
+int fake_plan_runs(int number)
+{
+    return fake.plan_runs[number];
 }

@@ -121,7 +121,7 @@ static hff_status conv_plan(struct cuda_library *library, const struct cuda_conv
     for (int i = 0; i < now.seen && !plan; i++)
         if (memcmp(&now.desc[i], desc, sizeof *desc) == 0) plan = now.plan[i];
     if (!plan) {
-        hff_status status = cudnn_plan_make(now.device, desc, &plan);
+        hff_status status = cudnn_plan_make(now.device, desc, 0, &plan);
         if (status != HFF_OK) return status;
         assert_true(now.seen < 512);
         memcpy(own, desc, sizeof *own);
@@ -280,7 +280,7 @@ static void shapes(void **state)
                                            .pad = rows[i].pad};
                 struct cudnn_plan *plan;
                 d.result = d.dtype;
-                hff_status status = cudnn_plan_make(now.device, &d, &plan);
+                hff_status status = cudnn_plan_make(now.device, &d, 0, &plan);
                 if (status != HFF_OK) print_message("%s\n", hff_error_message());
                 assert_int_equal(status, HFF_OK);
                 cudnn_plan_free(plan);
@@ -289,7 +289,7 @@ static void shapes(void **state)
                 if (d.kind == CUDA_CONV) d.bias = 1;
                 d.result = DTYPE_F32;
                 if (d.kind == CUDA_CONV) d.result = d.dtype;
-                if (cudnn_plan_make(now.device, &d, &plan) != HFF_OK) continue;
+                if (cudnn_plan_make(now.device, &d, 0, &plan) != HFF_OK) continue;
                 with_bias[mode / 3] += d.bias;
                 wide += !d.bias;
                 cudnn_plan_free(plan);

@@ -46,6 +46,13 @@ struct backend_api {
     /* For ops created from now on; a backend opens with PRECISION_F32. NULL where there is no other. */
     hff_status (*set_precision)(struct backend *backend, enum precision precision);
 
+    /* tune: of several ways to do an op that is created from now on, which may differ in their rounding, the quickest on this
+     * device is found by trying them, unless choices, a text that chosen gave, has it (NULL: nothing is known; another
+     * device's are not taken, which is logged). HFF_E_FORMAT: it is no such text. chosen: what was taken so far, as JSON, to be
+     * freed; NULL without tune. Both NULL where there is nothing to choose. */
+    hff_status (*tune)(struct backend *backend, const char *choices);
+    char *(*chosen)(struct backend *backend);
+
     /* Bytes that alloc can still give. NULL: the host's (base/memory.h). */
     hff_status (*memory_left)(struct backend *backend, size_t *bytes);
     /* Zeroed memory. HFF_E_MEMORY names the bytes. */

@@ -24,6 +24,9 @@ const struct config_row engine_rows[] = {
     {"engine.capture", CONFIG_CHOICE, "auto", 0, 0, "auto|none", "",
      "auto: where the device can, a step is captured once and replayed; none: every step is given to it op by op, with "
      "the same result, but slower; --trace then shows the sections of stages"},
+    {"engine.autotune", CONFIG_BOOL, "false", 0, 0, NULL, "",
+     "on a GPU: of each convolution several of cuDNN's plans are timed before training, and the quickest are used and "
+     "written to plans.json in the run folder, from which a resume takes them (plans may round in different ways)"},
     {"engine.recompute", CONFIG_INT, "none", 2, 10000, "none|auto", "segments",
      "less memory for more work, the same result: a stage's layers are cut into this many segments, of which only what "
      "leads from one to the next is kept, the rest is computed again in the backward pass; auto: those that leave "

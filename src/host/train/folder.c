@@ -83,23 +83,46 @@ static hff_status take(struct folder *folder, struct arena *arena, const struct 
     return file_lock(file_join(arena, path, "lock"), &folder->lock);
 }
 
-hff_status folder_take(struct folder *folder, const struct setup *setup, const struct train_request *request)
+/* OUT/NAME. */
+static hff_status find_path(struct arena *arena, const struct setup *setup, const struct train_request *request,
+                            char **path)
 {
-    struct arena arena = {0};
     const char *out = request->out ? request->out : setup->run.out;
     const char *name = request->name      ? request->name
                        : *setup->run.name ? setup->run.name
-                                          : name_of_config(&arena, request->config_path);
-    *folder = (struct folder){.lock = -1};
+                                          : name_of_config(arena, request->config_path);
     char *expanded;
-    hff_status status = *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0
-                            ? HFF_OK
-                            : fail(HFF_E_USAGE, "'%s' is no name for a run folder; choose another --name", name);
-    if (status == HFF_OK) status = file_expand(&arena, out, &expanded);
+    if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return fail(HFF_E_USAGE, "'%s' is no name for a run folder; choose another --name", name);
+    TRY(file_expand(arena, out, &expanded));
+    *path = file_join(arena, expanded, name);
+    return HFF_OK;
+}
+
+hff_status folder_take(struct folder *folder, const struct setup *setup, const struct train_request *request)
+{
+    struct arena arena = {0};
+    char *path;
+    *folder = (struct folder){.lock = -1};
+    hff_status status = find_path(&arena, setup, request, &path);
     if (status == HFF_OK) {
-        folder->path = strdup(file_join(&arena, expanded, name));
+        folder->path = strdup(path);
         status = folder->path ? take(folder, &arena, request) : fail(HFF_E_MEMORY, "no memory for a path");
     }
+    arena_free(&arena);
+    return status;
+}
+
+hff_status folder_read_plans(struct setup *setup, const struct train_request *request)
+{
+    struct arena arena = {0};
+    char *folder;
+    hff_status status = find_path(&arena, setup, request, &folder);
+    const char *file = status == HFF_OK ? file_join(&arena, folder, "plans.json") : NULL;
+    unsigned char *text = NULL;
+    size_t size;
+    if (file && file_exists(file)) status = file_read(file, (size_t)16 << 20, &text, &size);
+    if (status == HFF_OK) setup->plans = (char *)text;
     arena_free(&arena);
     return status;
 }
@@ -191,6 +214,15 @@ hff_status folder_check_config(const struct folder *folder, const struct setup *
     return status;
 }
 
+static hff_status write_plans(const struct setup *setup, const char *path)
+{
+    const struct backend_api *api = setup->backend->api;
+    char *text = api->chosen ? api->chosen(setup->backend) : NULL;
+    hff_status status = text ? file_write(path, text, strlen(text)) : HFF_OK;
+    free(text);
+    return status;
+}
+
 static hff_status write_config(const struct setup *setup, const char *path)
 {
     struct file_writer writer;
@@ -226,6 +258,7 @@ hff_status folder_describe(const struct folder *folder, const struct setup *setu
     json_object_set_new(environment, "started", json_string(now));
     hff_status status = json_write(file_join(&arena, folder->path, "environment.json"), environment);
     json_decref(environment);
+    if (status == HFF_OK) status = write_plans(setup, file_join(&arena, folder->path, "plans.json"));
     if (status == HFF_OK) status = write_config(setup, file_join(&arena, folder->path, "config.yaml"));
     arena_free(&arena);
     return status;

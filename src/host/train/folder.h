@@ -14,10 +14,13 @@ struct folder {
 hff_status folder_take(struct folder *folder, const struct setup *setup, const struct train_request *request);
 void folder_release(struct folder *folder);
 
+/* On resume, before anything is opened: what the run wrote of its plans (setup->plans), if it did. */
+hff_status folder_read_plans(struct setup *setup, const struct train_request *request);
+
 /* On resume: the config may differ from the folder's only in keys that do not change what was done so far. */
 hff_status folder_check_config(const struct folder *folder, const struct setup *setup);
 
-/* config.yaml and environment.json. */
+/* plans.json where plans were chosen, environment.json, and config.yaml, which says that the run has begun. */
 hff_status folder_describe(const struct folder *folder, const struct setup *setup, const struct train_request *request);
 
 /* result.json. */

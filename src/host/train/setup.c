@@ -43,6 +43,15 @@ static hff_status settle_dtype(struct setup *setup, int training)
     return api->set_precision ? api->set_precision(setup->backend, run->precision) : HFF_OK;
 }
 
+/* Plans may round in different ways, so it is a part of training, not of a trained model. */
+static hff_status autotune(struct setup *setup, int training)
+{
+    const struct backend_api *api = setup->backend->api;
+    if (!training || !api->tune || !config_bool(config_root(setup->config), "engine.autotune")) return HFF_OK;
+    if (!setup->plans) log_info("timing plans of convolutions, which takes some seconds (engine.autotune)");
+    return api->tune(setup->backend, setup->plans);
+}
+
 hff_status setup_open_for(struct setup *setup, const struct shape *input, int classes, int64_t stage_steps)
 {
     const struct run_options *run = &setup->run;
@@ -54,6 +63,7 @@ hff_status setup_open_for(struct setup *setup, const struct shape *input, int cl
                     setup->net->count);
     TRY(backend_open(run->backend, run->threads, &setup->backend));
     TRY(settle_dtype(setup, stage_steps > 0));
+    TRY(autotune(setup, stage_steps > 0));
     struct engine_options options = {.config = setup->config,
                                      .net = setup->net,
                                      .backend = setup->backend,
@@ -101,6 +111,7 @@ void setup_close(struct setup *setup)
     net_free(setup->net);
     data_close(setup->data);
     config_free(setup->config);
+    free(setup->plans);
     memset(setup, 0, sizeof *setup);
 }
 

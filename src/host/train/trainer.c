@@ -394,6 +394,7 @@ static hff_status run(struct trainer *t, FILE *out)
     struct setup *setup = &t->setup;
     TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
     TRY(setup_options(setup));
+    if (request->resume) TRY(folder_read_plans(setup, request));
     TRY(setup_open(setup, 1));
     TRY(rules_from_config(&t->rules, &t->rule, setup->config, setup->engine));
     if (request->dry_run) {

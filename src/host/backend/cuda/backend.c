@@ -18,6 +18,7 @@ static void close_backend(struct backend *base)
     struct cuda_backend *backend = (struct cuda_backend *)base;
     if (!backend) return;
     cuda_clock_close(backend);
+    cuda_tuning_close(backend->tuning);
     cuda_staging_close(backend->staging);
     cuda_calls.library_close(backend->library);
     cuda_filters_free(backend);
@@ -142,6 +143,8 @@ const struct backend_api backend_cuda = {
     .describe = describe,
     .alignment = CUDA_ALIGN,
     .set_precision = set_precision,
+    .tune = cuda_tune,
+    .chosen = cuda_chosen,
     .memory_left = memory_left,
     .alloc = alloc,
     .free = free_memory,

@@ -35,6 +35,7 @@ struct cuda_conv_desc {
     int64_t batch, in, height, width, out, out_height, out_width;
     int kernel, stride, pad;
 };
+enum { CUDA_LATE = 1000 };
 struct cuda_conv; /* a plan and what one op needs to run it */
 
 /* c (m, n) = op(a) op(b), row-major with rows of lda, ldb, ldc elements, all aligned to 16 bytes; op(a) is (m, k), op(b)
@@ -85,9 +86,13 @@ struct cuda_calls {
     hff_status (*lane_open)(struct cuda_library *library, kernel_stream stream, struct cuda_lane **out);
     void (*lane_close)(struct cuda_lane *lane);
 
-    /* HFF_E_CONFIG when there is no such plan that gives the same bits every time. The run's arguments are those of the
-     * op: x w y, dy w dx, x dy dw; bias NULL without. A run with pointers that an earlier one had allocates nothing. */
-    hff_status (*conv_plan)(struct cuda_library *library, const struct cuda_conv_desc *desc, struct cuda_conv **out);
+    /* The first plan that gives the same bits every time, of those that are proposed from number `from` on; HFF_E_CONFIG when
+     * there is none. Numbers from CUDA_LATE on are those of plans that are compiled in every process, taken with from 0 only
+     * where there is no other. The run's arguments are those of the op: x w y, dy w dx, x dy dw; bias NULL without. A run
+     * with pointers that an earlier one had allocates nothing. */
+    hff_status (*conv_plan)(struct cuda_library *library, const struct cuda_conv_desc *desc, int from,
+                            struct cuda_conv **out);
+    int (*conv_number)(const struct cuda_conv *conv);
     size_t (*conv_workspace)(const struct cuda_conv *conv);
     hff_status (*conv_run)(struct cuda_conv *conv, struct cuda_lane *lane, void *const args[3], const void *bias,
                            void *workspace);

@@ -88,7 +88,7 @@ static hff_status make_plan(struct cuda_backend *backend, struct conv_op *op, en
                                   .pad = desc->attr.conv.pad};
     op->bias = (struct kernel_bias_args){
         .dtype = y.dtype, .act = ACT_NONE, .rows = cuda_view_rows(&y), .channels = y.channels, .pitch = y.pitch};
-    TRY(cuda_calls.conv_plan(backend->library, &want, &op->conv));
+    TRY(cuda_tuned_conv(backend, &want, &op->conv));
     op->conv_bytes = cuda_round(cuda_calls.conv_workspace(op->conv));
     return HFF_OK;
 }

@@ -32,6 +32,7 @@ struct cuda_backend {
     struct cuda_filter *filters; /* what the opaque pointers of packed weights point to; one for equal ones */
     struct cuda_staging *staging;
     struct cuda_clock clock;
+    struct cuda_tuning *tuning; /* NULL: plans are those that cuDNN proposes first */
     char description[256];
 };
 
@@ -112,6 +113,13 @@ hff_status cuda_staging_open(struct cuda_staging **out);
 void cuda_staging_close(struct cuda_staging *staging);
 hff_status cuda_staging_send(struct cuda_staging *staging, struct stream *stream, void *device, const void *host,
                              size_t bytes);
+
+/* tuning.c: plans of convolutions, chosen by trying them. backend.h's tune and chosen. */
+hff_status cuda_tune(struct backend *backend, const char *choices);
+char *cuda_chosen(struct backend *backend);
+/* The plan to use: the first one, or, with tuning, the quickest. */
+hff_status cuda_tuned_conv(struct cuda_backend *backend, const struct cuda_conv_desc *desc, struct cuda_conv **out);
+void cuda_tuning_close(struct cuda_tuning *tuning);
 
 static inline size_t cuda_round(size_t bytes)
 {

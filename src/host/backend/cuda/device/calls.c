@@ -62,6 +62,7 @@ const struct cuda_calls cuda_calls = {
     .lane_open = cudnn_lane_open,
     .lane_close = cudnn_lane_close,
     .conv_plan = cudnn_conv_plan,
+    .conv_number = cudnn_conv_number,
     .conv_workspace = cudnn_conv_workspace,
     .conv_run = cudnn_conv_run,
     .conv_destroy = cudnn_conv_destroy,

@@ -14,9 +14,10 @@ size_t cudnn_version(void);
 
 struct cudnn_plan;
 /* HFF_E_CONFIG when no engine fits: it must give the same bits every time; with PRECISION_F32 it must not round f32
- * operands. Engines that are compiled at run time come last: seconds each. */
-hff_status cudnn_plan_make(const struct cudnn_device *device, const struct cuda_conv_desc *desc,
+ * operands. from and number as in calls.h. */
+hff_status cudnn_plan_make(const struct cudnn_device *device, const struct cuda_conv_desc *desc, int from,
                            struct cudnn_plan **out);
+int cudnn_plan_number(const struct cudnn_plan *plan);
 void cudnn_plan_free(struct cudnn_plan *plan);
 size_t cudnn_plan_workspace(const struct cudnn_plan *plan);
 int cudnn_plan_engine(const struct cudnn_plan *plan); /* its number, for tests and logs */
@@ -27,7 +28,9 @@ hff_status cudnn_plans_open(struct cudnn_plans **out);
 void cudnn_plans_close(struct cudnn_plans *plans);
 hff_status cudnn_lane_open(struct cuda_library *library, kernel_stream stream, struct cuda_lane **out);
 void cudnn_lane_close(struct cuda_lane *lane);
-hff_status cudnn_conv_plan(struct cuda_library *library, const struct cuda_conv_desc *desc, struct cuda_conv **out);
+hff_status cudnn_conv_plan(struct cuda_library *library, const struct cuda_conv_desc *desc, int from,
+                           struct cuda_conv **out);
+int cudnn_conv_number(const struct cuda_conv *conv);
 size_t cudnn_conv_workspace(const struct cuda_conv *conv);
 hff_status cudnn_conv_run(struct cuda_conv *conv, struct cuda_lane *lane, void *const args[3], const void *bias,
                           void *workspace);

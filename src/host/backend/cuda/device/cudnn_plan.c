@@ -151,21 +151,25 @@ static hff_status no_plan(const struct cuda_conv_desc *d, int64_t proposals)
         d->kernel, d->stride, d->pad, (long long)proposals);
 }
 
-static hff_status make(struct cudnn_plan *plan, const struct cudnn_device *device, const struct cuda_conv_desc *desc)
+static hff_status make(struct cudnn_plan *plan, const struct cudnn_device *device, const struct cuda_conv_desc *desc,
+                       int from)
 {
     cudnnBackendDescriptor_t graph, proposal[PROPOSALS], engine;
     int64_t count = 0;
     TRY(cudnn_graph_make(&plan->bag, device, desc, &graph));
     TRY(propose(&plan->bag, device, graph, CUDNN_HEUR_MODE_A, proposal, &count));
     TRY(propose(&plan->bag, device, graph, CUDNN_HEUR_MODE_FALLBACK, proposal, &count));
-    for (int late = 0; late <= may_be_late(desc); late++)
+    int to_late = from == 0 ? may_be_late(desc) : from >= CUDA_LATE;
+    for (int late = from >= CUDA_LATE; late <= to_late; late++)
         for (int64_t i = 0; i < count; i++) {
             struct engine own;
-            int kept = plan->bag.count;
+            int kept = plan->bag.count, number = (int)i + (late ? CUDA_LATE : 0);
+            if (number < from) continue;
             TRY(bag_new(&plan->bag, CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine));
             if (engine_of(proposal[i], engine, &own) == HFF_OK && is_fit(&own, desc) &&
                 is_compiled_late(&own) == late && try_plan(plan, device, proposal[i]) == HFF_OK) {
                 plan->engine = own.number;
+                plan->number = number;
                 return HFF_OK;
             }
             bag_free(&plan->bag, kept);
@@ -173,14 +177,14 @@ static hff_status make(struct cudnn_plan *plan, const struct cudnn_device *devic
     return no_plan(desc, count);
 }
 
-hff_status cudnn_plan_make(const struct cudnn_device *device, const struct cuda_conv_desc *desc,
+hff_status cudnn_plan_make(const struct cudnn_device *device, const struct cuda_conv_desc *desc, int from,
                            struct cudnn_plan **out)
 {
     *out = NULL;
     struct cudnn_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return fail(HFF_E_MEMORY, "no memory for a convolution's plan");
     plan->kind = desc->kind;
-    hff_status status = make(plan, device, desc);
+    hff_status status = make(plan, device, desc, from);
     if (status == HFF_OK)
         *out = plan;
     else
@@ -198,6 +202,11 @@ void cudnn_plan_free(struct cudnn_plan *plan)
 size_t cudnn_plan_workspace(const struct cudnn_plan *plan)
 {
     return (size_t)plan->workspace;
+}
+
+int cudnn_plan_number(const struct cudnn_plan *plan)
+{
+    return plan->number;
 }
 
 int cudnn_plan_engine(const struct cudnn_plan *plan)

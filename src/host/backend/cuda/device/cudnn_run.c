@@ -7,6 +7,7 @@
 
 struct entry {
     struct cuda_conv_desc desc;
+    int from;
     struct cudnn_plan *plan;
     struct entry *next;
 };
@@ -77,38 +78,46 @@ static int same(const struct cuda_conv_desc *a, const struct cuda_conv_desc *b)
            a->kernel == b->kernel && a->stride == b->stride && a->pad == b->pad;
 }
 
-static hff_status find_plan(struct cudnn_plans *plans, const struct cuda_conv_desc *desc, const struct cudnn_plan **out)
+static hff_status find_plan(struct cudnn_plans *plans, const struct cuda_conv_desc *desc, int from,
+                            const struct cudnn_plan **out)
 {
     for (const struct entry *e = plans->first; e; e = e->next)
-        if (same(&e->desc, desc)) {
+        if (e->from == from && same(&e->desc, desc)) {
             *out = e->plan;
             return HFF_OK;
         }
     struct entry *entry = calloc(1, sizeof *entry);
     if (!entry) return fail(HFF_E_MEMORY, "no memory for a convolution's plan");
-    hff_status status = cudnn_plan_make(plans->device, desc, &entry->plan);
+    hff_status status = cudnn_plan_make(plans->device, desc, from, &entry->plan);
     if (status != HFF_OK) {
         free(entry);
         return status;
     }
     entry->desc = *desc;
+    entry->from = from;
     entry->next = plans->first;
     plans->first = entry;
     *out = entry->plan;
     return HFF_OK;
 }
 
-hff_status cudnn_conv_plan(struct cuda_library *library, const struct cuda_conv_desc *desc, struct cuda_conv **out)
+hff_status cudnn_conv_plan(struct cuda_library *library, const struct cuda_conv_desc *desc, int from,
+                           struct cuda_conv **out)
 {
     *out = NULL;
     const struct cudnn_plan *plan = NULL;
-    TRY(find_plan(library->plans, desc, &plan));
+    TRY(find_plan(library->plans, desc, from, &plan));
     struct cuda_conv *conv = calloc(1, sizeof *conv);
     if (!conv) return fail(HFF_E_MEMORY, "no memory for a convolution");
     conv->plan = plan;
     conv->bias = desc->bias;
     *out = conv;
     return HFF_OK;
+}
+
+int cudnn_conv_number(const struct cuda_conv *conv)
+{
+    return cudnn_plan_number(conv->plan);
 }
 
 size_t cudnn_conv_workspace(const struct cuda_conv *conv)

@@ -34,6 +34,7 @@ struct cudnn_plan {
     struct bag bag;
     cudnnBackendDescriptor_t plan;
     int64_t workspace, engine;
+    int number; /* as calls.h counts */
 };
 
 #endif

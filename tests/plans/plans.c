@@ -112,9 +112,11 @@ static void lane_close(struct cuda_lane *lane)
     (void)lane;
 }
 
-static hff_status conv_plan(struct cuda_library *library, const struct cuda_conv_desc *desc, struct cuda_conv **out)
+static hff_status conv_plan(struct cuda_library *library, const struct cuda_conv_desc *desc, int from,
+                            struct cuda_conv **out)
 {
     (void)library;
+    assert_int_equal(from, 0); /* nothing can be tried here */
     *out = NULL;
     struct cuda_conv_desc *own = &now.desc[now.seen];
     struct cudnn_plan *plan = NULL;
@@ -132,6 +134,11 @@ static hff_status conv_plan(struct cuda_library *library, const struct cuda_conv
     now.wide += desc->kind == CUDA_CONV_WEIGHT && desc->dtype == DTYPE_BF16 && desc->result == DTYPE_F32;
     *out = (struct cuda_conv *)plan;
     return HFF_OK;
+}
+
+static int conv_number(const struct cuda_conv *conv)
+{
+    return cudnn_plan_number((const struct cudnn_plan *)conv);
 }
 
 static size_t conv_workspace(const struct cuda_conv *conv)
@@ -187,6 +194,7 @@ const struct cuda_calls cuda_calls = {.find = find,
                                       .lane_open = lane_open,
                                       .lane_close = lane_close,
                                       .conv_plan = conv_plan,
+                                      .conv_number = conv_number,
                                       .conv_workspace = conv_workspace,
                                       .conv_destroy = conv_destroy,
                                       .product_plan = product_plan,
@@ -248,6 +256,26 @@ static void plans(void **state)
     assert_true(all > 100);
 }
 
+/* Walks over all plans of a convolution, as autotune does: each is given again to who asks for its number. Returns how many
+ * there are. */
+static int walk(const struct cuda_conv_desc *desc)
+{
+    struct cudnn_plan *plan, *again;
+    int plans = 0;
+    for (int from = 0; from < CUDA_LATE && cudnn_plan_make(now.device, desc, from, &plan) == HFF_OK; plans++) {
+        int number = cudnn_plan_number(plan);
+        assert_true(number >= from);
+        assert_int_equal(cudnn_plan_make(now.device, desc, number, &again), HFF_OK);
+        assert_int_equal(cudnn_plan_number(again), number);
+        assert_int_equal(cudnn_plan_engine(again), cudnn_plan_engine(plan));
+        assert_int_equal(cudnn_plan_workspace(again), cudnn_plan_workspace(plan));
+        cudnn_plan_free(plan);
+        cudnn_plan_free(again);
+        from = number + 1;
+    }
+    return plans;
+}
+
 /* Shapes beyond the configs': strides, 1 x 1, other numbers of channels; with a bias and a gradient in f32 where there is
  * such a plan, without where there is not. */
 static void shapes(void **state)
@@ -260,7 +288,7 @@ static void shapes(void **state)
     (void)state;
     if (cudnn_version() < 90800) skip();
     for (int gpu = 0; gpu < GPUS; gpu++) {
-        int with_bias[3] = {0}, wide = 0, all = 0; /* by f32, tf32, bf16 */
+        int with_bias[3] = {0}, wide = 0, all = 0, walked = 0; /* by f32, tf32, bf16 */
         assert_int_equal(describe(gpu), HFF_OK);
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
             for (int mode = 0; mode < 9; mode++) {
@@ -285,6 +313,9 @@ static void shapes(void **state)
                 assert_int_equal(status, HFF_OK);
                 cudnn_plan_free(plan);
                 all++;
+                int choice = walk(&d);
+                assert_true(choice > 0);
+                walked += choice;
                 if (d.kind == CUDA_CONV_DATA || (d.kind == CUDA_CONV_WEIGHT && d.dtype == DTYPE_F32)) continue;
                 if (d.kind == CUDA_CONV) d.bias = 1;
                 d.result = DTYPE_F32;
@@ -294,9 +325,9 @@ static void shapes(void **state)
                 wide += !d.bias;
                 cudnn_plan_free(plan);
             }
-        print_message("%s: %d plans; of 7 with bias %d in f32, %d in tf32, %d in bf16; %d of 7 with an f32 gradient of "
-                      "bf16\n",
-                      gpus[gpu].name, all, with_bias[0], with_bias[1], with_bias[2], wide);
+        print_message("%s: %d plans of %d; of 7 with bias %d in f32, %d in tf32, %d in bf16; %d of 7 with an f32 "
+                      "gradient of bf16\n",
+                      gpus[gpu].name, all, walked, with_bias[0], with_bias[1], with_bias[2], wide);
         cudnn_device_free(now.device);
     }
 }

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIED = 6, ROUNDS = 3, RUNS = 10 };
+enum { TRIED = 10, ROUNDS = 3, RUNS = 10 };
 
 /* Of workspace: a plan that takes more is left out, unless it is the first. */
 static const size_t WORKSPACE_MOST = (size_t)256 << 20;

@@ -405,6 +405,16 @@ convolutions() { # NAME CONFIG BATCH: share of the sum of all ops
     row "$1: convolutions, of all ops of hff" "$share" %
 }
 
+autotuned() { # NAME CONFIG BATCH: what choosing plans by trying them gives
+    local on
+    for on in false true; do
+        hff_bench "autotune-$1-$on" 40 train "$2" --set run.batch="$3" --set run.dtype=bf16 --set data.root="$DATA_USED/cifar-10-batches-bin" \
+            --set engine.autotune=$on --runs 100 || return
+    done
+    row "$1: engine.autotune / cuDNN's first plans" "$(awk -v a="$(get "$logs/autotune-$1-true.json" rows/0/images_per_s)" \
+        -v b="$(get "$logs/autotune-$1-false.json" rows/0/images_per_s)" 'BEGIN { printf "%.4g", b ? a / b : 0 }')" x "one run each"
+}
+
 has_images() {
     bench_data || { failure "data to time with" "no CIFAR-10 in --data, and no Python to make random images"; return 1; }
 }
@@ -422,6 +432,8 @@ stage_bench() {
     heads tf32
     convolutions cnn "$CNN" 128
     convolutions vgg8b "$VGG" 512
+    autotuned cnn "$CNN" 128
+    autotuned vgg8b "$VGG" 512
 }
 
 stage_contests() {

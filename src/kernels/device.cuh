@@ -259,6 +259,29 @@ template <int N> DEVICE void store(half_word *to, const float (&from)[N])
     }
 }
 
+/* N consecutive elements, V at a time. */
+template <int V, int N, typename S> DEVICE void load_many(const S *from, float (&to)[N])
+{
+#pragma unroll
+    for (int j = 0; j < N; j += V) {
+        float v[V];
+        load(from + j, v);
+#pragma unroll
+        for (int i = 0; i < V; i++) to[j + i] = v[i];
+    }
+}
+
+template <int V, int N, typename T> DEVICE void store_many(T *to, const float (&from)[N])
+{
+#pragma unroll
+    for (int j = 0; j < N; j += V) {
+        float v[V];
+#pragma unroll
+        for (int i = 0; i < V; i++) v[i] = from[j + i];
+        store(to + j, v);
+    }
+}
+
 /* N bytes at once (an index beside N activations): N is 1, 4 or 8. */
 template <int N> DEVICE void load_bytes(const uint8_t *from, uint8_t (&to)[N])
 {

@@ -6,7 +6,7 @@
  *   at the end: dP = dP - p <p, dP> row by row, and the sums of figures.
  *
  * Bytes around the products for (1024, 2048, 1000, 4), bf16 products: embed reads 8 MB, writes 4; loss 16 MB three times
- * (twice from L1), writes 12; finish 24 MB; dP's projection 100 MB of f32: 1.2e8 bytes in all, 27 us at 4.8 TB/s, against
+ * (twice from L1), writes 12; finish 24 MB; dP's projection 84 MB (100 in f32): 1.1e8 bytes in all, 24 us at 4.8 TB/s, against
  * 50 GFLOP of products (60 to 70 us): most of it in L2, and dP's projection the largest part.
  * Geometry: embed and finish a warp per sample, 8 to a block; projection a block of 256 threads per prototype. */
 #include "head.cuh"
@@ -53,11 +53,15 @@ finish_kernel(int batch, int width, const float *e, const float *along, const do
     }
 }
 
-/* raw may be dp. A row stays in registers up to AT_ONCE steps; what comes behind them is read again, from L1. */
-template <int N> KERNEL(THREADS) project_kernel(int width, const float *p, const float *raw, int64_t pitch, float *dp)
+/* raw may be dp; p as the products read it, where its rows lie side by side: half the bytes, and some of them still in L2. N
+ * elements at a time: 16 bytes of P, or 1. A row stays in registers up to AT_ONCE steps; what comes behind them is read
+ * again, from L1. */
+template <typename P, int N>
+KERNEL(THREADS)
+project_kernel(int width, const P *p, const float *raw, int64_t pitch, float *dp)
 {
     SHARED(double, scratch, THREADS / WARP);
-    constexpr int AT_ONCE = 2, STEP = THREADS * N;
+    constexpr int AT_ONCE = N > 4 ? 1 : 2, STEP = THREADS * N, V = N > 4 ? 4 : N;
     int start = (int)threadIdx.x * N;
     float own[AT_ONCE][N] = {}, sum[AT_ONCE][N] = {};
     p += (int64_t)blockIdx.x * width, dp += (int64_t)blockIdx.x * width, raw += (int64_t)blockIdx.x * pitch;
@@ -65,7 +69,7 @@ template <int N> KERNEL(THREADS) project_kernel(int width, const float *p, const
     for (int i = 0; i < AT_ONCE; i++) {
         if (start + i * STEP >= width) continue;
         load(p + start + i * STEP, own[i]);
-        load(raw + start + i * STEP, sum[i]);
+        load_many<V>(raw + start + i * STEP, sum[i]);
     }
     double dot = 0;
 #pragma unroll
@@ -76,7 +80,7 @@ template <int N> KERNEL(THREADS) project_kernel(int width, const float *p, const
     for (int d = start + AT_ONCE * STEP; d < width; d += STEP) {
         float v[N], w[N];
         load(p + d, v);
-        load(raw + d, w);
+        load_many<V>(raw + d, w);
 #pragma unroll
         for (int j = 0; j < N; j++) dot += (double)v[j] * w[j];
     }
@@ -85,16 +89,16 @@ template <int N> KERNEL(THREADS) project_kernel(int width, const float *p, const
     for (int i = 0; i < AT_ONCE; i++) {
 #pragma unroll
         for (int j = 0; j < N; j++) sum[i][j] -= own[i][j] * along;
-        if (start + i * STEP < width) store(dp + start + i * STEP, sum[i]);
+        if (start + i * STEP < width) store_many<V>(dp + start + i * STEP, sum[i]);
     }
 #pragma unroll 1
     for (int d = start + AT_ONCE * STEP; d < width; d += STEP) {
         float v[N], w[N];
         load(p + d, v);
-        load(raw + d, w);
+        load_many<V>(raw + d, w);
 #pragma unroll
         for (int j = 0; j < N; j++) w[j] -= v[j] * along;
-        store(dp + d, w);
+        store_many<V>(dp + d, w);
     }
 }
 
@@ -272,6 +276,18 @@ static int prototypes(struct walk *w)
     return kernel_reorder(&copy, w->stream);
 }
 
+static int project(const struct walk *w)
+{
+    const struct kernel_hff_args *a = w->a;
+    int64_t pitch = w->plan->width_pitch;
+    if (is_direct(a) && a->math == MATH_BF16)
+        return launch(project_kernel<half_word, 8>, w->rows, THREADS, 0, w->stream, a->width,
+                      static_cast<const half_word *>(w->p), w->dp, pitch, a->dp);
+    bool wide = is_direct(a) && on_16_bytes(a->p);
+    return launch(wide ? project_kernel<float, 4> : project_kernel<float, 1>, w->rows, THREADS, 0, w->stream, a->width,
+                  a->p, w->dp, pitch, a->dp);
+}
+
 int kernel_hff_tiled(const struct kernel_hff_args *a, const struct kernel_hff_plan *plan, kernel_product_run product,
                      void *context, kernel_stream stream)
 {
@@ -281,9 +297,7 @@ int kernel_hff_tiled(const struct kernel_hff_args *a, const struct kernel_hff_pl
     int status = prototypes(&w);
     for (int first = 0; first < a->batch && status == KERNEL_OK; first += plan->tile)
         status = tile(&w, first, a->batch - first < plan->tile ? a->batch - first : plan->tile);
-    if (status == KERNEL_OK && !a->eval && a->dp)
-        status = launch(is_direct(a) && on_16_bytes(a->p) ? project_kernel<4> : project_kernel<1>, w.rows, THREADS, 0,
-                        stream, a->width, a->p, w.dp, plan->width_pitch, a->dp);
+    if (status == KERNEL_OK && !a->eval && a->dp) status = project(&w);
     if (status != KERNEL_OK) return status;
     return head_figures(a, reinterpret_cast<const double *>(at(&w, plan->figures)),
                         (int)blocks_for(a->batch, HEAD_SAMPLES), stream);

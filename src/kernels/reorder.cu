@@ -31,29 +31,6 @@ struct move {
     int64_t blocks;
 };
 
-/* COPIED elements, V at a time. */
-template <int V, typename S> DEVICE void load_many(const S *from, float (&to)[COPIED])
-{
-#pragma unroll
-    for (int j = 0; j < COPIED; j += V) {
-        float v[V];
-        load(from + j, v);
-#pragma unroll
-        for (int i = 0; i < V; i++) to[j + i] = v[i];
-    }
-}
-
-template <int V, typename T> DEVICE void store_many(T *to, const float (&from)[COPIED])
-{
-#pragma unroll
-    for (int j = 0; j < COPIED; j += V) {
-        float v[V];
-#pragma unroll
-        for (int i = 0; i < V; i++) v[i] = from[j + i];
-        store(to + j, v);
-    }
-}
-
 /* Where element (b, c, i) lies: b whole + c channel + i position. */
 struct strides {
     int64_t whole, channel, position;

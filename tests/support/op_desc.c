@@ -177,7 +177,7 @@ struct op_desc desc_similarity(int slices, int64_t batch, int64_t width, int64_t
 struct op_desc desc_hff_eval(int slices, struct hff_sizes s, enum hff_loss loss)
 {
     struct op_desc d = desc_make(OP_HFF_EVAL, slices);
-    const struct tensor args[] = {
+    const struct tensor args[OP_ARGS] = {
         f32_2(s.batch, s.width),
         f32_3(s.classes, s.per_class, s.width),
         f32_1(1),
@@ -186,7 +186,7 @@ struct op_desc desc_hff_eval(int slices, struct hff_sizes s, enum hff_loss loss)
         f32_2(s.batch, s.classes),
         tensor_make1(DTYPE_F64, METRICS),
     };
-    for (int i = 0; i < op_table[OP_HFF_EVAL].args; i++) d.arg[i] = args[i];
+    for (int i = 0; i < OP_ARGS; i++) d.arg[i] = args[i];
     d.attr.hff.loss = loss;
     return d;
 }

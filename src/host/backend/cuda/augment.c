@@ -28,8 +28,9 @@ CUDA_CREATE(augment)
     TRY(cuda_op_new(backend, desc, sizeof *op, augment_run, &op));
     *out = &op->base;
     if (x->layout != LAYOUT_PLAIN) TRY(cuda_view(desc, 6, &view));
-    if (images->dim[0] > INT32_MAX || x->dim[0] > INT32_MAX || tensor_area(x) > INT32_MAX)
-        return cuda_refuse(desc, "a dimension is too large for the cuda backend");
+    TRY(cuda_countable(desc, images->dim[0]));
+    TRY(cuda_countable(desc, x->dim[0]));
+    TRY(cuda_countable(desc, tensor_area(x)));
     op->args = (struct kernel_augment_args){.rule = desc->attr.augment,
                                             .batch = (int)x->dim[0],
                                             .channels = (int)x->dim[1],

@@ -64,6 +64,9 @@ void cuda_op_destroy(struct op *op);
 /* "op ...: what" with HFF_E_CONFIG. */
 hff_status cuda_refuse(const struct op_desc *desc, const char *what);
 
+/* HFF_E_CONFIG for a size that kernels cannot count. */
+hff_status cuda_countable(const struct op_desc *desc, int64_t size);
+
 /* A launcher's return value as a status. */
 static inline hff_status cuda_launched(int returned, const char *kernel)
 {

@@ -1,8 +1,6 @@
 /* FF's ops: negatives, overlay, columns, goodness, goodness_eval: src/kernels, files of the same names. */
 #include "cuda.h"
 
-#include <limits.h>
-
 /* Scores of a sample that a block has room for, in f64. */
 enum { NEGATIVES_MOST = 20480 };
 
@@ -91,17 +89,12 @@ static hff_status goodness_eval_run(struct cuda_op *base, struct stream *stream,
     return cuda_launched(kernel_goodness_eval(&a, stream->handle), "goodness_eval");
 }
 
-static hff_status check_fits(const struct op_desc *desc, int64_t size)
-{
-    return size <= INT_MAX ? HFF_OK : cuda_refuse(desc, "a dimension is too large for the cuda backend");
-}
-
 CUDA_CREATE(negatives)
 {
     struct negatives_op *op;
     TRY(cuda_op_new(backend, desc, sizeof *op, negatives_run, &op));
     *out = &op->base;
-    TRY(check_fits(desc, desc->arg[0].dim[0]));
+    TRY(cuda_countable(desc, desc->arg[0].dim[0]));
     if (desc->arg[2].rank && desc->attr.negatives.classes > NEGATIVES_MOST)
         return fail(HFF_E_CONFIG,
                     "the cuda backend does not do op negatives for hard ones of more than %d classes yet; use "
@@ -138,8 +131,8 @@ CUDA_CREATE(columns)
     const struct tensor *w = &desc->arg[0], *t = &desc->arg[3];
     TRY(cuda_op_new(backend, desc, sizeof *op, columns_run, &op));
     *out = &op->base;
-    TRY(check_fits(desc, t->dim[0]));
-    TRY(check_fits(desc, t->dim[1]));
+    TRY(cuda_countable(desc, t->dim[0]));
+    TRY(cuda_countable(desc, t->dim[1]));
     op->args = (struct kernel_columns_args){.dtype = t->dtype,
                                             .rows = (int)t->dim[0],
                                             .classes = desc->attr.columns.classes,
@@ -182,8 +175,8 @@ CUDA_CREATE(goodness_eval)
     const struct tensor *h = &desc->arg[0], *scores = &desc->arg[4];
     TRY(cuda_op_new(backend, desc, sizeof *op, goodness_eval_run, &op));
     *out = &op->base;
-    TRY(check_fits(desc, h->dim[0]));
-    TRY(check_fits(desc, scores->dim[1]));
+    TRY(cuda_countable(desc, h->dim[0]));
+    TRY(cuda_countable(desc, scores->dim[1]));
     op->args = (struct kernel_goodness_eval_args){.dtype = h->dtype,
                                                   .batch = scores->dim[0],
                                                   .rows = (int)(h->dim[0] / scores->dim[0]),

@@ -1,8 +1,6 @@
 /* cross_entropy, cross_entropy_eval, similarity, readout: src/kernels/cross_entropy.cu, similarity.cu, readout.cu. */
 #include "cuda.h"
 
-#include <limits.h>
-
 struct cross_entropy_op {
     struct cuda_op base;
     struct kernel_cross_entropy_args args;
@@ -77,8 +75,8 @@ static hff_status readout_run(struct cuda_op *base, struct stream *stream, void 
 /* The first argument: samples and what there is of each. */
 static hff_status rows(const struct op_desc *desc, int *batch, int *width)
 {
-    if (desc->arg[0].dim[0] > INT_MAX || desc->arg[0].dim[1] > INT_MAX)
-        return cuda_refuse(desc, "a dimension is too large for the cuda backend");
+    TRY(cuda_countable(desc, desc->arg[0].dim[0]));
+    TRY(cuda_countable(desc, desc->arg[0].dim[1]));
     *batch = (int)desc->arg[0].dim[0];
     *width = (int)desc->arg[0].dim[1];
     return HFF_OK;

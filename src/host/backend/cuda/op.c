@@ -30,6 +30,11 @@ hff_status cuda_refuse(const struct op_desc *desc, const char *what)
     return fail(HFF_E_CONFIG, "op %s: %s", op_text(desc, text, sizeof text), what);
 }
 
+hff_status cuda_countable(const struct op_desc *desc, int64_t size)
+{
+    return size <= INT_MAX ? HFF_OK : cuda_refuse(desc, "a dimension is too large for the cuda backend");
+}
+
 hff_status cuda_view(const struct op_desc *desc, int arg, struct cuda_view *out)
 {
     const struct tensor *t = &desc->arg[arg];
@@ -38,7 +43,8 @@ hff_status cuda_view(const struct op_desc *desc, int arg, struct cuda_view *out)
         return cuda_refuse(desc, "the cuda backend wants these activations channels last");
     int64_t channels = t->rank > 1 ? t->dim[1] : 1;
     int64_t pitch = t->layout == LAYOUT_CHANNELS_LAST ? (channels + t->block - 1) / t->block * t->block : channels;
-    if (pitch > INT_MAX || area > INT_MAX) return cuda_refuse(desc, "a dimension is too large for the cuda backend");
+    TRY(cuda_countable(desc, pitch));
+    TRY(cuda_countable(desc, area));
     *out = (struct cuda_view){.dtype = t->dtype,
                               .batch = t->dim[0],
                               .height = t->rank == 4 ? (int)t->dim[2] : 1,

@@ -68,8 +68,10 @@ static struct range range_of(const struct engine *engine, int stage, int slot, e
     lanes_base(engine, stage, slot, base);
     size_t bytes = engine->stage[stage].program->bytes[arena];
     struct range range = {base[arena], base[arena] + bytes};
-    /* a ring in front of a lane and the buffers inside one may be a stage's input or output */
-    enum arena_kind home = arena != ARENA_INPUT && arena != ARENA_OUTPUT ? arena
+    /* a ring in front of a lane and the buffers inside one may be a stage's input or output; hyper values lie in front of a
+     * batch, with which they are sent */
+    enum arena_kind home = arena == ARENA_STEP                             ? ARENA_BATCH
+                           : arena != ARENA_INPUT && arena != ARENA_OUTPUT ? arena
                            : range.from >= engine->memory[ARENA_INPUT] &&
                                    range.from < engine->memory[ARENA_INPUT] + engine->bytes[ARENA_INPUT]
                                ? ARENA_INPUT
@@ -109,6 +111,7 @@ static void check_pair(const struct engine *engine, int i, int j, int si, int sj
         assert_false(meet(range_of(engine, i, si, of_lanes[a]), range_of(engine, j, sj, of_lanes[a])));
     if (i != j || si != sj)
         assert_false(meet(range_of(engine, i, si, ARENA_STEP), range_of(engine, j, sj, ARENA_STEP)));
+    assert_false(meet(range_of(engine, i, si, ARENA_STEP), range_of(engine, j, sj, ARENA_BATCH)));
     if (si != sj) assert_false(meet(range_of(engine, i, si, ARENA_BATCH), range_of(engine, j, sj, ARENA_BATCH)));
     if (!passes_on(engine, i)) return;
     struct range out = range_of(engine, i, si, ARENA_OUTPUT), in = range_of(engine, j, sj, ARENA_INPUT);

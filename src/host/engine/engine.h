@@ -84,10 +84,10 @@ enum { RING_SLOTS = 2 }; /* activations between two lanes */
 struct resident {
     struct op *op; /* NULL: the host makes batches */
     struct recipe recipe;
-    size_t table, batch, work;    /* where they lie behind the images: what pixels become; a batch's numbers; scratch */
-    size_t bytes;                 /* of all */
-    unsigned char *memory, *host; /* host: a batch's numbers */
-    void *args[RING_SLOTS][OP_ARGS];
+    size_t table, work; /* where they lie behind the images: what pixels become; scratch */
+    size_t bytes;       /* of all */
+    unsigned char *memory;
+    void *(*args)[OP_ARGS]; /* of the op, for each step in memory */
 };
 
 /* Stages that run one after the other, beside other lanes. */

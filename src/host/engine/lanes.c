@@ -119,18 +119,35 @@ static void size_lane(const struct engine *engine, int index)
     lane->bytes[ARENA_OUTPUT] = (size_t)inner_buffers(lane) * inner_buffer(engine, index);
 }
 
+size_t lanes_hyper_bytes(const struct engine *engine)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < engine->stages; i++) bytes += engine->stage[i].program->bytes[ARENA_STEP];
+    return bytes;
+}
+
+/* What is sent with a batch, in front of it: ARENA_STEP lies in here. */
+static size_t front_bytes(const struct engine *engine)
+{
+    return lanes_hyper_bytes(engine) + resident_numbers(engine);
+}
+
+unsigned char *lanes_mail(const struct engine *engine, int slot)
+{
+    return engine->memory[ARENA_BATCH] +
+           (size_t)slot * (engine->bytes[ARENA_BATCH] / (size_t)lanes_steps(engine->lanes));
+}
+
 void lanes_size(struct engine *engine)
 {
-    size_t *bytes = engine->bytes, slots = (size_t)lanes_steps(engine->lanes), batch = 0, step = 0;
+    size_t *bytes = engine->bytes, slots = (size_t)lanes_steps(engine->lanes), batch = 0;
     memset(bytes, 0, sizeof engine->bytes);
     for (int i = 0; i < engine->stages; i++) {
         const size_t *own = engine->stage[i].program->bytes;
         for (int a = 0; a < 3; a++) bytes[of_stages[a]] += own[of_stages[a]];
         batch = larger(batch, own[ARENA_BATCH]);
-        step += own[ARENA_STEP];
     }
-    bytes[ARENA_BATCH] = slots * batch;
-    bytes[ARENA_STEP] = slots * step;
+    bytes[ARENA_BATCH] = slots * (front_bytes(engine) + batch);
     for (int k = 0; k < engine->lanes; k++) {
         size_lane(engine, k);
         for (int a = 0; a < ARENAS; a++) bytes[a] += engine->lane[k].bytes[a];
@@ -151,8 +168,10 @@ void lanes_base(const struct engine *engine, int stage, int slot, unsigned char 
     int k = 0;
     while (stage >= engine->lane[k].first + engine->lane[k].stages) k++;
     const struct lane *lane = &engine->lane[k];
-    int place = stage - lane->first, slots = lanes_steps(engine->lanes);
+    int place = stage - lane->first;
     for (int a = 0; a < ARENAS; a++) base[a] = engine->memory[a];
+    base[ARENA_STEP] = lanes_mail(engine, slot);
+    base[ARENA_BATCH] = lanes_mail(engine, slot) + front_bytes(engine);
     for (int i = 0; i < stage; i++) {
         const size_t *bytes = engine->stage[i].program->bytes;
         for (int a = 0; a < 3; a++) base[of_stages[a]] += bytes[of_stages[a]];
@@ -167,8 +186,6 @@ void lanes_base(const struct engine *engine, int stage, int slot, unsigned char 
     base[ARENA_INPUT] = place == 0 ? ring_at(engine, k, slot) : inner + (size_t)((place - 1) % 2) * buffer;
     base[ARENA_OUTPUT] =
         place == lane->stages - 1 ? ring_at(engine, k + 1, slot) : inner + (size_t)(place % 2) * buffer;
-    base[ARENA_BATCH] += (size_t)slot * (engine->bytes[ARENA_BATCH] / (size_t)slots);
-    base[ARENA_STEP] += (size_t)slot * (engine->bytes[ARENA_STEP] / (size_t)slots);
 }
 
 /* ---- the choice ---- */

@@ -139,6 +139,7 @@ static void size_arenas(struct engine *engine)
         *in = larger(*in, bytes[ARENA_INPUT]);
         *out = larger(*out, bytes[ARENA_OUTPUT]);
     }
+    engine->bytes[ARENA_BATCH] += resident_numbers(engine);
 }
 
 /* Serial, or in lanes; then with a backend whose streams can have work in flight. */
@@ -224,6 +225,7 @@ static void bind_serial(struct engine *engine)
 {
     unsigned char *base[ARENAS];
     memcpy(base, engine->memory, sizeof base);
+    base[ARENA_BATCH] += resident_numbers(engine);
     for (int i = 0; i < engine->stages; i++) {
         struct program *program = engine->stage[i].program;
         base[ARENA_INPUT] = engine->memory[i % 2 ? ARENA_OUTPUT : ARENA_INPUT];

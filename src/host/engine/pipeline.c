@@ -70,17 +70,17 @@ static hff_status make_twins(struct engine *engine)
     return HFF_OK;
 }
 
-/* What the host writes of a step's slot: labels, weights and tick, which lie in front of whatever else stages share of a
- * batch, and all stages' hyper values. */
+/* Labels, weights and tick, which lie in front of whatever else stages share of a batch. */
 static size_t label_bytes(const struct engine *engine)
 {
     const struct slot *tick = &engine->stage[0].program->slot[engine->stage[0].tick];
     return (tick->offset + tick->bytes + 63) / 64 * 64;
 }
 
-static size_t hyper_bytes(const struct engine *engine)
+/* All that the host sends of a step in one piece (lanes_mail). */
+static size_t mail_bytes(const struct engine *engine)
 {
-    return engine->bytes[ARENA_STEP] / (size_t)engine->pipeline->slots;
+    return lanes_hyper_bytes(engine) + resident_numbers(engine) + label_bytes(engine);
 }
 
 hff_status pipeline_open(struct engine *engine, const struct config_node *root)
@@ -99,7 +99,7 @@ hff_status pipeline_open(struct engine *engine, const struct config_node *root)
     p->twin = calloc(twins, sizeof *p->twin);
     p->step = calloc((size_t)p->slots, sizeof *p->step);
     p->norm = calloc((size_t)engine->stages, sizeof *p->norm);
-    p->host = calloc(1, label_bytes(engine) + hyper_bytes(engine));
+    p->host = calloc(1, mail_bytes(engine));
     if (!p->runner || !p->twin || !p->step || !p->norm || !p->host)
         return fail(HFF_E_MEMORY, "no memory for %d lanes", engine->lanes);
     TRY(make_twins(engine));
@@ -163,15 +163,16 @@ hff_status pipeline_bind(struct engine *engine)
 
 static void put(const struct engine *engine, int value, const void *data, size_t bytes)
 {
-    memcpy(engine->pipeline->host + engine->stage[0].program->slot[value].offset, data, bytes);
+    size_t labels = lanes_hyper_bytes(engine) + resident_numbers(engine);
+    memcpy(engine->pipeline->host + labels + engine->stage[0].program->slot[value].offset, data, bytes);
 }
 
-/* Labels, weights and tick as they lie in a slot, and behind them the stages' hyper values. */
-static void fill_step(struct engine *engine, const struct batch *batch, int64_t step)
+/* A step as it lies in a slot: the stages' hyper values, the numbers of its samples where the device makes the batch, and
+ * labels, weights and tick. */
+static hff_status fill_step(struct engine *engine, const struct batch *batch, int64_t step)
 {
     const struct stage_run *first = &engine->stage[0];
-    size_t labels = (size_t)engine->batch * sizeof(int32_t);
-    size_t at = label_bytes(engine);
+    size_t labels = (size_t)engine->batch * sizeof(int32_t), at = 0;
     int64_t tick[TICKS] = {[TICK_STEP] = step};
     put(engine, first->y1, batch->y1, labels);
     put(engine, first->y2, batch->y2, labels);
@@ -184,6 +185,7 @@ static void fill_step(struct engine *engine, const struct batch *batch, int64_t 
         memcpy(engine->pipeline->host + at + run->program->slot[run->hyper].offset, hyper, sizeof hyper);
         at += run->program->bytes[ARENA_STEP];
     }
+    return batch->images ? HFF_OK : resident_write(engine, batch, 0, engine->pipeline->host + at);
 }
 
 static hff_status feed_images(struct engine *engine, const struct batch *batch, void *device)
@@ -211,15 +213,19 @@ static hff_status feed(struct engine *engine, const struct batch *batch, int64_t
     const struct backend_api *api = engine->backend->api;
     const struct program *first = twin_of(engine, slot, 0);
     TRY(api->stream_wait_event(p->feed, p->runner[0].done[slot_before(engine, slot)]));
-    if (batch->images)
-        TRY(feed_images(engine, batch, program_address(first, engine->stage[0].input)));
-    else
-        TRY(resident_put(engine, batch, 0, slot % RING_SLOTS, p->feed));
+    if (batch->images) TRY(feed_images(engine, batch, program_address(first, engine->stage[0].input)));
     TRY(api->stream_wait_event(p->feed, p->runner[engine->lanes - 1].done[slot]));
-    fill_step(engine, batch, step);
-    TRY(api->copy_in(p->feed, first->base[ARENA_BATCH], p->host, label_bytes(engine)));
-    TRY(api->copy_in(p->feed, first->base[ARENA_STEP], p->host + label_bytes(engine), hyper_bytes(engine)));
+    TRY(fill_step(engine, batch, step));
+    TRY(api->copy_in(p->feed, lanes_mail(engine, slot), p->host, mail_bytes(engine)));
+    if (!batch->images) TRY(resident_make(engine, slot, p->feed));
     return api->event_record(p->fed[slot], p->feed);
+}
+
+hff_status pipeline_feed(struct engine *engine, const struct batch *batch, int times)
+{
+    struct pipeline *p = engine->pipeline;
+    for (int i = 0; i < times; i++) TRY(feed(engine, batch, engine->stage[0].step + 1, i % p->slots));
+    return engine->backend->api->stream_wait(p->feed);
 }
 
 /* ---- a lane's step ---- */

@@ -33,9 +33,13 @@ hff_status cache_keep(struct engine *engine, int stage, const struct batch *batc
 hff_status resident_plan(struct engine *engine, const struct engine_options *options);
 hff_status resident_bind(struct engine *engine);
 void resident_free(struct engine *engine);
-/* Makes a part of a batch that has no images, at a place of the ring in front of stage 1 (serial: 0). All batches are made
- * on one stream. */
-hff_status resident_put(struct engine *engine, const struct batch *batch, int part, int place, struct stream *stream);
+/* Bytes of the numbers of a part of a batch, which lie in front of it in ARENA_BATCH; 0: the host makes batches. */
+size_t resident_numbers(const struct engine *engine);
+/* Writes them to host. HFF_E_INTERNAL where the batch does not say which samples it is of. */
+hff_status resident_write(const struct engine *engine, const struct batch *batch, int part, unsigned char *host);
+/* Makes it of the numbers that are on the device, where stage 1 receives a step of that slot (serial: 0). All batches are
+ * made on one stream. */
+hff_status resident_make(struct engine *engine, int slot, struct stream *stream);
 
 /* ---- lanes.c: which stages share a lane, and the memory that lanes take ---- */
 
@@ -46,6 +50,10 @@ hff_status lanes_choose(struct engine *engine, const struct engine_options *opti
 int lanes_steps(int lanes);
 /* Fills engine->bytes for steps in lanes. */
 void lanes_size(struct engine *engine);
+/* Where on the device a slot's step lies that the host sends in one piece: all stages' hyper values, their size, then the
+ * numbers of resident.c, then the batch's labels, weights and tick. */
+unsigned char *lanes_mail(const struct engine *engine, int slot);
+size_t lanes_hyper_bytes(const struct engine *engine);
 /* The parts of the arenas that a stage has in a step whose slot is that; engine->memory is allocated. */
 void lanes_base(const struct engine *engine, int stage, int slot, unsigned char *base[ARENAS]);
 
@@ -59,6 +67,8 @@ void pipeline_close(struct engine *engine);
 hff_status pipeline_bind(struct engine *engine);
 hff_status pipeline_step(struct engine *engine, const struct batch *batch);
 hff_status pipeline_drain(struct engine *engine);
+/* Brings a batch to stage 1 and into slots, again and again; nothing is in flight. */
+hff_status pipeline_feed(struct engine *engine, const struct batch *batch, int times);
 /* Lanes' tracks; spans are recorded when their step is known to be done. */
 void pipeline_trace(struct engine *engine);
 
@@ -81,7 +91,7 @@ struct pipeline {
     int64_t *step;         /* (slots): in flight there, and not yet in the stages' seconds and the timeline; 0: none */
     int captures;          /* steps are to be replayed */
     int warm, captured;    /* a step has been enqueued op by op; steps are replayed now */
-    unsigned char *host;   /* labels, weights, tick and hyper values of a batch */
+    unsigned char *host;   /* a step as it is sent */
     double (*norm)[NORMS]; /* (stages) */
 };
 

@@ -1,26 +1,33 @@
 /* Training images that stay on the device, all of them, as bytes. A batch is then made where it is needed, by op augment:
- * the host only says which samples it is of. One stream makes all batches, so one set of numbers will do. */
+ * the host only says which samples it is of. */
 #include "private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 256 };
+enum { ALIGN = 256, NUMBER_ALIGN = 64 };
 
 static size_t rounded(size_t bytes)
 {
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* What the device reads of a batch, in one piece: its epoch, and behind it, where the rest lies. */
+/* What the device reads of a batch: its epoch, and behind it, where the rest lies. */
 struct places {
     size_t samples, partners, shares, bytes;
 };
 
 static struct places places_of(const struct engine *engine)
 {
-    size_t each = rounded((size_t)engine->micro * sizeof(int32_t));
-    return (struct places){ALIGN, ALIGN + each, ALIGN + 2 * each, ALIGN + 3 * each};
+    size_t each = ((size_t)engine->micro * sizeof(int32_t) + NUMBER_ALIGN - 1) / NUMBER_ALIGN * NUMBER_ALIGN;
+    struct places at = {NUMBER_ALIGN, NUMBER_ALIGN + each, NUMBER_ALIGN + 2 * each, 0};
+    at.bytes = engine->resident.recipe.mixes ? at.shares + each : at.partners;
+    return at;
+}
+
+size_t resident_numbers(const struct engine *engine)
+{
+    return engine->resident.op ? places_of(engine).bytes : 0;
 }
 
 static size_t image_bytes(const struct recipe *recipe)
@@ -74,34 +81,32 @@ hff_status resident_plan(struct engine *engine, const struct engine_options *opt
     desc.arg[6] = tensor_make4(engine->real, micro, channels, set->height, set->width);
     TRY(options->backend->api->op_create(options->backend, &desc, &resident->op));
     resident->table = rounded(image_bytes(recipe));
-    resident->batch = resident->table + rounded(sizeof recipe->table);
-    resident->work = resident->batch + places_of(engine).bytes;
+    resident->work = resident->table + rounded(sizeof recipe->table);
     resident->bytes = resident->work + rounded(options->backend->api->op_workspace(resident->op));
     return HFF_OK;
 }
 
-/* Where stage 1 receives the steps of a place of the ring in front of it. */
-static void *input_at(const struct engine *engine, int place)
-{
-    const struct pipeline *p = engine->pipeline;
-    return program_address(p ? p->twin[place * engine->stages] : engine->stage[0].program, engine->stage[0].input);
-}
-
 /* The op's arguments, which must outlive a run that is enqueued. */
-static void fill_args(struct engine *engine)
+static hff_status fill_args(struct engine *engine)
 {
     struct resident *resident = &engine->resident;
+    const struct pipeline *p = engine->pipeline;
     struct places at = places_of(engine);
-    unsigned char *batch = resident->memory + resident->batch;
-    for (int place = 0; place < RING_SLOTS; place++) {
-        void **args = resident->args[place];
+    int slots = p ? p->slots : 1;
+    resident->args = calloc((size_t)slots, sizeof *resident->args);
+    if (!resident->args) return fail(HFF_E_MEMORY, "no memory for a batch's numbers");
+    for (int slot = 0; slot < slots; slot++) {
+        const struct program *first = p ? p->twin[slot * engine->stages] : engine->stage[0].program;
+        unsigned char *numbers = p ? lanes_mail(engine, slot) + lanes_hyper_bytes(engine) : engine->memory[ARENA_BATCH];
+        void **args = resident->args[slot];
         args[0] = resident->memory;
         args[1] = resident->memory + resident->table;
-        args[2] = batch + at.samples;
-        if (resident->recipe.mixes) args[3] = batch + at.partners, args[4] = batch + at.shares;
-        args[5] = batch;
-        args[6] = input_at(engine, place);
+        args[2] = numbers + at.samples;
+        if (resident->recipe.mixes) args[3] = numbers + at.partners, args[4] = numbers + at.shares;
+        args[5] = numbers;
+        args[6] = program_address(first, engine->stage[0].input);
     }
+    return HFF_OK;
 }
 
 hff_status resident_bind(struct engine *engine)
@@ -110,12 +115,10 @@ hff_status resident_bind(struct engine *engine)
     const struct backend_api *api = engine->backend->api;
     void *memory;
     if (!resident->op) return HFF_OK;
-    resident->host = calloc(1, places_of(engine).bytes);
-    if (!resident->host) return fail(HFF_E_MEMORY, "no memory for a batch's numbers");
     hff_status status = api->alloc(engine->backend, resident->bytes, &memory);
     if (status != HFF_OK) return trail_add(status, "training images on the device (engine.images: host does without)");
     resident->memory = memory;
-    fill_args(engine);
+    TRY(fill_args(engine));
     TRY(api->copy_in(engine->stream, resident->memory, resident->recipe.set->images, image_bytes(&resident->recipe)));
     TRY(api->copy_in(engine->stream, resident->memory + resident->table, resident->recipe.table,
                      sizeof resident->recipe.table));
@@ -127,24 +130,25 @@ void resident_free(struct engine *engine)
     struct resident *resident = &engine->resident;
     if (resident->op) resident->op->backend->api->op_destroy(resident->op);
     if (resident->memory) engine->backend->api->free(engine->backend, resident->memory);
-    free(resident->host);
+    free(resident->args);
 }
 
-hff_status resident_put(struct engine *engine, const struct batch *batch, int part, int place, struct stream *stream)
+hff_status resident_write(const struct engine *engine, const struct batch *batch, int part, unsigned char *host)
 {
-    struct resident *resident = &engine->resident;
-    const struct backend_api *api = engine->backend->api;
-    if (!resident->op || !batch->samples)
+    if (!engine->resident.op || !batch->samples)
         return fail(HFF_E_INTERNAL, "a batch without images, and none are on the device");
     size_t micro = (size_t)engine->micro, from = (size_t)part * micro, bytes = micro * sizeof(int32_t);
     struct places at = places_of(engine);
-    memcpy(resident->host, &batch->epoch, sizeof batch->epoch);
-    memcpy(resident->host + at.samples, batch->samples + from, bytes);
-    if (resident->recipe.mixes) {
-        memcpy(resident->host + at.partners, batch->partners + from, bytes);
-        memcpy(resident->host + at.shares, batch->weight + from, bytes);
-    }
-    TRY(api->copy_in(stream, resident->memory + resident->batch, resident->host,
-                     resident->recipe.mixes ? at.bytes : at.partners));
-    return api->op_run(resident->op, stream, resident->args[place], resident->memory + resident->work);
+    memcpy(host, &batch->epoch, sizeof batch->epoch);
+    memcpy(host + at.samples, batch->samples + from, bytes);
+    if (!engine->resident.recipe.mixes) return HFF_OK;
+    memcpy(host + at.partners, batch->partners + from, bytes);
+    memcpy(host + at.shares, batch->weight + from, bytes);
+    return HFF_OK;
+}
+
+hff_status resident_make(struct engine *engine, int slot, struct stream *stream)
+{
+    struct resident *resident = &engine->resident;
+    return engine->backend->api->op_run(resident->op, stream, resident->args[slot], resident->memory + resident->work);
 }

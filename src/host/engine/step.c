@@ -21,7 +21,10 @@ static hff_status put_batch(struct engine *engine, const struct batch *batch, in
     size_t count = micro * (size_t)engine->sample, labels = micro * sizeof(int32_t);
     const float *images = batch->images ? batch->images + from * (size_t)engine->sample : NULL;
     if (!images) {
-        TRY(resident_put(engine, batch, part, 0, engine->stream));
+        TRY(resident_write(engine, batch, part, engine->host));
+        TRY(engine->backend->api->copy_in(engine->stream, engine->memory[ARENA_BATCH], engine->host,
+                                          resident_numbers(engine)));
+        TRY(resident_make(engine, 0, engine->stream));
     } else if (engine->real == DTYPE_F64) {
         double *wide = engine->host;
         for (size_t i = 0; i < count; i++) wide[i] = images[i];
@@ -166,6 +169,7 @@ int engine_warm_up(const struct engine *engine)
 hff_status engine_feed(struct engine *engine, const struct batch *batch, int times)
 {
     TRY(engine_drain(engine));
+    if (engine->pipeline) return pipeline_feed(engine, batch, times);
     for (int i = 0; i < times; i++)
         for (int part = 0; part < engine->parts; part++) TRY(put_batch(engine, batch, part));
     return engine->backend->api->stream_wait(engine->stream);

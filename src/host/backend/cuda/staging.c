@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL_PLACES = 256, SMALL_BYTES = 1 << 10, LARGE_PLACES = 8, LARGE_BYTES = 2 << 20 };
+enum { SMALL_PLACES = 128, SMALL_BYTES = 16 << 10, LARGE_PLACES = 8, LARGE_BYTES = 2 << 20 };
 
 struct ring {
     unsigned char *memory;

@@ -58,7 +58,7 @@ struct {
     queue *capturing; /* where a capture began */
     graph *graph_made;
     double plan_seconds[FAKE_PLANS], seconds; /* that convolutions seem to take beyond their own; of all so far */
-    int plan_runs[FAKE_PLANS];
+    int plan_runs[FAKE_PLANS], plan_fails[FAKE_PLANS];
     hff_status failed = HFF_OK; /* by work that was done later */
     char error[512];
 } fake;
@@ -425,6 +425,7 @@ hff_status conv_run(cuda_conv *conv, cuda_lane *lane, void *const args[3], const
     void *a = args[0], *b = args[1], *c = args[2];
     note(FAKE_CONV, q);
     fake.plan_runs[plan.number]++;
+    if (fake.plan_fails[plan.number]) return fail(HFF_E_DEVICE, "plan %d does not run", plan.number);
     if (!aligned(a) || !aligned(b) || !aligned(c) || !aligned(workspace))
         return fail(HFF_E_DEVICE, "a convolution of memory that is not on 16 bytes");
     enqueue(q, [=] {
@@ -535,6 +536,11 @@ int fake_count(fake_kind kind)
 void fake_order(uint64_t seed)
 {
     fake.random = seed * 0x9E3779B97F4A7C15u | 1;
+}
+
+void fake_plan_fails(int number, int fails)
+{
+    fake.plan_fails[number] = fails;
 }
 
 void fake_plan_takes(int number, double seconds)

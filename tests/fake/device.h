@@ -40,6 +40,7 @@ int fake_count(enum fake_kind kind);
 /* Of each convolution there are so many plans. What one seems to take beyond its own time; how often it was run. */
 enum { FAKE_PLANS = 3 };
 void fake_plan_takes(int number, double seconds);
+void fake_plan_fails(int number, int fails); /* whenever it is run */
 int fake_plan_runs(int number);
 /* Seeds the order in which streams are worked off. */
 void fake_order(uint64_t seed);

@@ -23,14 +23,20 @@ static void takes(double first, double second, double third)
     fake_plan_takes(2, third);
 }
 
-/* A convolution of that many channels is made and dropped; how many runs that took. */
-static int make_conv(struct backend *backend, int64_t channels)
+static struct op_desc desc_of_conv(struct backend *backend, int64_t channels)
 {
     struct op_desc desc = {.kind = OP_CONV, .slices = 1, .attr.conv = {3, 1, 1}};
     const int64_t image[] = {2, channels, 4, 4}, weight[] = {channels, channels, 3, 3};
     desc.arg[0] = desc.arg[3] = backend->api->activation(backend, DTYPE_F32, 4, image);
     desc.arg[1] = tensor_plain(DTYPE_F32, 4, weight);
     desc.arg[1].layout = LAYOUT_ANY;
+    return desc;
+}
+
+/* A convolution of that many channels is made and dropped; how many runs that took. */
+static int make_conv(struct backend *backend, int64_t channels)
+{
+    struct op_desc desc = desc_of_conv(backend, channels);
     struct op *op;
     fake_log_clear();
     SMALL_OK(backend->api->op_create(backend, &desc, &op));
@@ -72,6 +78,32 @@ static void the_quickest_is_taken(void **state)
     SMALL_OK(backend_open("cuda", 1, &backend)); /* not asked for */
     assert_int_equal(make_conv(backend, 16), 0);
     assert_null(backend->api->chosen(backend));
+    backend_close(backend);
+}
+
+/* A plan that does not run is left out, but for the first one, without which there would be nothing to go by. */
+static void some_do_not_run(void **state)
+{
+    (void)state;
+    takes(3, 1, 2);
+    fake_plan_fails(1, 1);
+    struct backend *backend = tuned(NULL);
+    assert_true(make_conv(backend, 16) > 3);
+    char *text = backend->api->chosen(backend);
+    assert_int_equal(plan_in(text), 2);
+    free(text);
+    backend_close(backend);
+    fake_plan_fails(1, 0);
+    fake_plan_fails(0, 1);
+    backend = tuned(NULL);
+    for (int bias = 0; bias < 2; bias++) { /* with a bias, too, rather than another op without a word */
+        struct op_desc desc = desc_of_conv(backend, 16);
+        if (bias) desc.arg[2] = tensor_make1(DTYPE_F32, 16);
+        struct op *op = NULL;
+        assert_int_equal(backend->api->op_create(backend, &desc, &op), HFF_E_DEVICE);
+        assert_null(op);
+    }
+    fake_plan_fails(0, 0);
     backend_close(backend);
 }
 
@@ -174,7 +206,8 @@ static void a_resume_takes_its_runs_plans(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_quickest_is_taken), cmocka_unit_test(choices_are_taken),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_quickest_is_taken), cmocka_unit_test(some_do_not_run),
+                                       cmocka_unit_test(choices_are_taken),
                                        cmocka_unit_test(a_resume_takes_its_runs_plans)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

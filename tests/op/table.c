@@ -129,6 +129,8 @@ static void checks(void **state)
     refuse(bad, "argument dst2 has not the elements of its source");
     bad.arg[3] = f32_1(3);
     assert_int_equal(op_check(&bad), HFF_OK);
+    bad.arg[6] = bad.arg[7] = f32_1(3);
+    refuse(bad, "argument src3 is missing");
     refuse(desc_pool(OP_POOL_BACK, f32_4(1, 1, 4, 4), POOL_MAX, 2, 2, 0), "argument index is missing");
     struct pool_window window = {POOL_MAX, 2, 2};
     bad = desc_norm_pool(OP_NORM_POOL, 1, f32_4(2, 3, 5, 4), ACT_RELU, window, 1);

@@ -230,6 +230,7 @@ static hff_status check_reorders(const struct op_desc *desc, const struct sizes 
 {
     (void)sizes;
     for (int i = 0; i < 2 * REORDERS; i += 2) {
+        if (i > 0 && desc->arg[i].rank && !desc->arg[i - 2].rank) return bad_arg(desc, i - 2, "is missing");
         if (!desc->arg[i].rank != !desc->arg[i + 1].rank)
             return bad_arg(desc, desc->arg[i].rank ? i + 1 : i, "is missing");
         if (tensor_count(&desc->arg[i]) != tensor_count(&desc->arg[i + 1]))

@@ -2,8 +2,8 @@
  *
  * In a step: a weight is moved before the op, once for all ops of a step that want it alike, and a gradient behind it, in
  * memory that activations take at other times. A backend for which each move is dear (keeps_packed) has weights moved in
- * section pack, after each update, and gradients at the end of section backward, or before an op that wants them there:
- * several in one op, reorders. */
+ * section pack, after each update, and gradients when there are as many as one op (reorders) takes, at the end of section
+ * backward, or before an op that wants them there. */
 #include "private.h"
 
 #include <stdlib.h>
@@ -139,7 +139,7 @@ hff_status packing_after(struct packing *packing, enum section section, const in
         else
             TRY(add_move(program, section, arg[i], wanted[i]));
     }
-    return HFF_OK;
+    return packing->late.count >= REORDERS ? packing_now(packing, section) : HFF_OK; /* one op takes no more */
 }
 
 hff_status packing_now(struct packing *packing, enum section section)

@@ -219,6 +219,7 @@ static hff_status write_plans(const struct setup *setup, const char *path)
     const struct backend_api *api = setup->backend->api;
     char *text = api->chosen ? api->chosen(setup->backend) : NULL;
     hff_status status = text ? file_write(path, text, strlen(text)) : HFF_OK;
+    if (!text) unlink(path); /* of a run that ended before it had begun */
     free(text);
     return status;
 }

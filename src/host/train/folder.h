@@ -20,7 +20,7 @@ hff_status folder_read_plans(struct setup *setup, const struct train_request *re
 /* On resume: the config may differ from the folder's only in keys that do not change what was done so far. */
 hff_status folder_check_config(const struct folder *folder, const struct setup *setup);
 
-/* plans.json where plans were chosen, environment.json, and config.yaml, which says that the run has begun. */
+/* environment.json, plans.json where plans were chosen, and config.yaml, which says that the run has begun. */
 hff_status folder_describe(const struct folder *folder, const struct setup *setup, const struct train_request *request);
 
 /* result.json. */

@@ -113,6 +113,7 @@ static hff_status info_config(struct setup *setup, const struct info_request *re
 {
     TRY(config_load(&setup->config, config_tables, request->what, request->sets, request->set_count));
     TRY(setup_options(setup));
+    setup->looks_only = 1;
     TRY(setup_open(setup, 1));
     print_plan(setup, request, out);
     return HFF_OK;

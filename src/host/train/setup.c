@@ -47,7 +47,8 @@ static hff_status settle_dtype(struct setup *setup, int training)
 static hff_status autotune(struct setup *setup, int training)
 {
     const struct backend_api *api = setup->backend->api;
-    if (!training || !api->tune || !config_bool(config_root(setup->config), "engine.autotune")) return HFF_OK;
+    if (!training || setup->looks_only || !api->tune || !config_bool(config_root(setup->config), "engine.autotune"))
+        return HFF_OK;
     if (!setup->plans) log_info("timing plans of convolutions, which takes some seconds (engine.autotune)");
     return api->tune(setup->backend, setup->plans);
 }

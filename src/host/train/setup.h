@@ -20,6 +20,7 @@ struct setup {
     int trained;       /* of a model: how many stages have learnt; 0: all */
     struct data *data; /* NULL when opened without data */
     char *plans;       /* what chosen gave the run that is to go on (backend.h); owned; NULL: nothing */
+    int looks_only;    /* nothing will be trained: plans of convolutions are not tried */
     int classes;       /* of the heads; 0: as many as the data has, else no fewer */
     struct net *net;
     struct backend *backend;

@@ -1,5 +1,5 @@
-/* The ops of the cpu backend: one row each. Ops that join several others (norm_pool and its like, act_apool) have none:
- * graphs come to have them only where a backend asks for it (joins). */
+/* The ops of the cpu backend: one row each. Ops that join several others (norm_pool and its like, act_apool, reorders) have none:
+ * graphs come to have them only where a backend asks for it (joins, keeps_packed). */
 #include "cpu.h"
 
 const cpu_create cpu_table[OP_KINDS] = {

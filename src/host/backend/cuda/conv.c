@@ -101,7 +101,11 @@ CUDA_CREATE(conv)
     *out = &op->base;
     op->base.destroy = conv_destroy;
     TRY(cuda_filter_tensor(backend, &desc->arg[1], desc->arg[0].dtype, &op->base.op.desc.arg[1]));
-    op->fused = desc->arg[2].rank > 0 && make_plan(backend, op, CUDA_CONV, desc, arg, desc->arg[0].dtype, 1) == HFF_OK;
+    if (desc->arg[2].rank > 0) {
+        hff_status status = make_plan(backend, op, CUDA_CONV, desc, arg, desc->arg[0].dtype, 1);
+        op->fused = status == HFF_OK;
+        if (status != HFF_E_CONFIG) TRY(status);
+    }
     if (!op->fused) TRY(make_plan(backend, op, CUDA_CONV, desc, arg, desc->arg[0].dtype, 0));
     op->base.workspace = op->conv_bytes;
     if (op->fused && op->bias.channels < op->bias.pitch) {

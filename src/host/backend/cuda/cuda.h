@@ -91,7 +91,7 @@ struct cuda_view {
 hff_status cuda_view(const struct op_desc *desc, int arg, struct cuda_view *out);
 int64_t cuda_view_rows(const struct cuda_view *view);
 
-/* filter.c: a convolution's weight as cuDNN reads it, (out_pitch, area, in_pitch), what is added being 0. */
+/* reorder.c: a convolution's weight as cuDNN reads it, (out_pitch, area, in_pitch), what is added being 0. */
 struct cuda_filter {
     int64_t out, in, area, out_pitch, in_pitch;
     struct cuda_filter *next;

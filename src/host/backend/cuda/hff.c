@@ -153,7 +153,8 @@ static hff_status create(struct cuda_backend *backend, const struct op_desc *des
                                         .smoothing = eval ? 0 : desc->attr.hff.smoothing,
                                         .discount = eval ? 0 : desc->attr.hff.discount,
                                         .global_batch = desc->attr.hff.global_batch};
-    if (op->args.math == MATH_BF16) { /* rounded once, not in every step */
+    if (op->args.math == MATH_BF16 &&
+        (p[2] % 8 == 0 || kernel_hff_fits(&op->args))) { /* rounded once, not in every step */
         struct tensor *copy = &op->base.op.desc.arg[eval ? 7 : 12];
         *copy = tensor_plain(DTYPE_BF16, 3, p);
         op->args.p_half = copy; /* for sizes only its presence counts */

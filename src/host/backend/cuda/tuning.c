@@ -4,9 +4,9 @@
  *
  *     {"device": "NVIDIA H200, 150.1 GB, CUDA 13.0, cuDNN 9.19",
  *      "plans": {"conv bf16, batch 128, 8 x 32 x 32 to 128 x 32 x 32, kernel 3 stride 1 pad 1":
- *                {"plan": 2, "microseconds": 31.2, "first": 40.7}}}
+ *                {"plan": 2, "workspace": 0, "microseconds": 31.2, "first": 40.7}}}
  *
- * plan: its number among the proposals (calls.h); first: what the first of them takes. Operands are zeros: the time of a
+ * plan: its number among the proposals (calls.h), workspace: its bytes, a sign that it is the same one; first: what the first of them takes. Operands are zeros: the time of a
  * convolution does not depend on its numbers, but for the power that they take, which is the same for all plans. */
 #include "cuda.h"
 
@@ -142,15 +142,24 @@ static hff_status run(struct cuda_tuning *t, struct cuda_conv *conv, const struc
     return HFF_OK;
 }
 
-static hff_status time_in(struct cuda_tuning *t, struct cuda_conv *conv, const struct operands *o, void *workspace,
-                          double *seconds)
+/* As training has them: captured, so that what the host takes to give them to the device is left out. */
+static hff_status capture(struct cuda_tuning *t, struct cuda_conv *conv, const struct operands *o, void *workspace,
+                          void **graph)
 {
-    TRY(run(t, conv, o, workspace, 1)); /* the first is slower */
+    *graph = NULL;
+    TRY(cuda_calls.capture_begin(t->stream));
+    hff_status status = run(t, conv, o, workspace, RUNS), ended = cuda_calls.capture_end(t->stream, graph);
+    return status == HFF_OK ? ended : status;
+}
+
+static hff_status time_graph(struct cuda_tuning *t, void *graph, double *seconds)
+{
+    TRY(cuda_calls.replay(graph, t->stream)); /* the first is slower */
     *seconds = INFINITY;
     for (int round = 0; round < ROUNDS; round++) {
         double all;
         TRY(cuda_calls.event_record(t->begin, t->stream));
-        TRY(run(t, conv, o, workspace, RUNS));
+        TRY(cuda_calls.replay(graph, t->stream));
         TRY(cuda_calls.event_record(t->end, t->stream));
         TRY(cuda_calls.stream_wait(t->stream));
         TRY(cuda_calls.event_seconds(t->begin, t->end, &all));
@@ -163,30 +172,32 @@ static hff_status time_plan(struct cuda_tuning *t, struct cuda_conv *conv, const
 {
     void *workspace;
     TRY(cuda_calls.alloc(cuda_calls.conv_workspace(conv) + 1, &workspace));
-    hff_status status = time_in(t, conv, o, workspace, seconds);
+    void *graph = NULL;
+    hff_status status = run(t, conv, o, workspace, 1); /* what a plan does once it does outside */
+    if (status == HFF_OK) status = capture(t, conv, o, workspace, &graph);
+    if (status == HFF_OK) status = time_graph(t, graph, seconds);
+    if (graph) cuda_calls.graph_destroy(graph);
     cuda_calls.free(workspace);
     return status;
 }
 
-/* *best: the first plan, and from then on the quickest; its time in seconds. */
-static hff_status try_others(struct cuda_backend *backend, const struct cuda_conv_desc *desc, const struct operands *o,
-                             struct cuda_conv **best, double *seconds)
+/* *best: the first plan, and from then on the quickest; its time in seconds. A plan that does not run is left out. */
+static void try_others(struct cuda_backend *backend, const struct cuda_conv_desc *desc, const struct operands *o,
+                       struct cuda_conv **best, double *seconds)
 {
     struct cuda_conv *conv;
     for (int from = cuda_calls.conv_number(*best) + 1, tried = 1; from < CUDA_LATE && tried < TRIED; tried++) {
-        if (cuda_calls.conv_plan(backend->library, desc, from, &conv) != HFF_OK) return HFF_OK; /* there are no more */
+        if (cuda_calls.conv_plan(backend->library, desc, from, &conv) != HFF_OK) return; /* there are no more */
         from = cuda_calls.conv_number(conv) + 1;
         double own = INFINITY;
-        hff_status status = HFF_OK;
-        if (cuda_calls.conv_workspace(conv) <= WORKSPACE_MOST) status = time_plan(backend->tuning, conv, o, &own);
-        int quicker = status == HFF_OK && own < *seconds * (1 - GAIN);
+        int runs =
+            cuda_calls.conv_workspace(conv) <= WORKSPACE_MOST && time_plan(backend->tuning, conv, o, &own) == HFF_OK;
+        int quicker = runs && own < *seconds * (1 - GAIN);
         cuda_calls.conv_destroy(quicker ? *best : conv);
-        TRY(status);
         if (!quicker) continue;
         *best = conv;
         *seconds = own;
     }
-    return HFF_OK;
 }
 
 static hff_status choose(struct cuda_backend *backend, const struct cuda_conv_desc *desc, const char *key,
@@ -195,14 +206,21 @@ static hff_status choose(struct cuda_backend *backend, const struct cuda_conv_de
     struct operands operands;
     double first, seconds;
     TRY(cuda_calls.conv_plan(backend->library, desc, 0, out));
-    TRY(operands_make(desc, &operands));
-    hff_status status = time_plan(backend->tuning, *out, &operands, &first);
-    seconds = first;
-    if (status == HFF_OK) status = try_others(backend, desc, &operands, out, &seconds);
-    operands_free(&operands);
-    TRY(status);
+    hff_status status = operands_make(desc, &operands);
+    if (status == HFF_OK) {
+        status = time_plan(backend->tuning, *out, &operands, &first);
+        seconds = first;
+        if (status == HFF_OK) try_others(backend, desc, &operands, out, &seconds);
+        operands_free(&operands);
+    }
+    if (status != HFF_OK) {
+        cuda_calls.conv_destroy(*out);
+        *out = NULL;
+        return trail_add(status, "engine.autotune, %s", key);
+    }
     json_t *plan = json_object();
     json_object_set_new(plan, "plan", json_integer(cuda_calls.conv_number(*out)));
+    json_object_set_new(plan, "workspace", json_integer((json_int_t)cuda_calls.conv_workspace(*out)));
     json_object_set_new(plan, "microseconds", json_number(1e6 * seconds));
     json_object_set_new(plan, "first", json_number(1e6 * first));
     json_object_set_new(backend->tuning->chosen, key, plan);
@@ -210,16 +228,17 @@ static hff_status choose(struct cuda_backend *backend, const struct cuda_conv_de
     return HFF_OK;
 }
 
-/* The plan that is written down; *out stays NULL where there is none of that number. */
+/* The plan that is written down; *out stays NULL where there is none of that number and workspace. */
 static hff_status take(struct cuda_backend *backend, const struct cuda_conv_desc *desc, const char *key,
                        const json_t *plan, struct cuda_conv **out)
 {
-    int64_t number;
+    int64_t number, workspace;
     TRY(json_member_int(plan, key, "plan", &number));
+    TRY(json_member_int(plan, key, "workspace", &workspace));
     if (number < 0 || number > 2 * CUDA_LATE ||
         cuda_calls.conv_plan(backend->library, desc, (int)number, out) != HFF_OK)
         return HFF_OK;
-    if (cuda_calls.conv_number(*out) == number) return HFF_OK;
+    if (cuda_calls.conv_number(*out) == number && cuda_calls.conv_workspace(*out) == (size_t)workspace) return HFF_OK;
     cuda_calls.conv_destroy(*out);
     *out = NULL;
     return HFF_OK;
@@ -233,7 +252,8 @@ hff_status cuda_tuned_conv(struct cuda_backend *backend, const struct cuda_conv_
     describe(desc, key, sizeof key);
     json_t *plan = json_object_get(tuning->chosen, key);
     *out = NULL;
-    if (plan) return take(backend, desc, key, plan, out);
+    if (plan) TRY(take(backend, desc, key, plan, out));
+    if (*out) return HFF_OK;
     plan = json_object_get(tuning->known, key);
     if (plan) TRY(take(backend, desc, key, plan, out));
     if (plan && !*out) log_warn("%s: cuDNN has not got the plan that the run had; it is chosen anew", key);

@@ -1,4 +1,4 @@
-/* Convolutions run by cuDNN: plans kept by description, a handle for each stream, pointers packed once. */
+/* Convolutions run by cuDNN: plans kept by description while an op has them, a handle for each stream, pointers packed once. */
 #include "graph.h"
 #include "library.h"
 
@@ -7,7 +7,7 @@
 
 struct entry {
     struct cuda_conv_desc desc;
-    int from;
+    int from, users;
     struct cudnn_plan *plan;
     struct entry *next;
 };
@@ -30,7 +30,9 @@ struct pack {
 };
 
 struct cuda_conv {
-    const struct cudnn_plan *plan;
+    struct cudnn_plans *plans;
+    struct entry *entry;
+    const struct cudnn_plan *plan; /* the entry's */
     int bias, next;
     struct pack pack[PACKS];
 };
@@ -78,12 +80,17 @@ static int same(const struct cuda_conv_desc *a, const struct cuda_conv_desc *b)
            a->kernel == b->kernel && a->stride == b->stride && a->pad == b->pad;
 }
 
-static hff_status find_plan(struct cudnn_plans *plans, const struct cuda_conv_desc *desc, int from,
-                            const struct cudnn_plan **out)
+/* Whether the entry's plan is the first one from number from on. */
+static int is_first(const struct entry *e, int from)
 {
-    for (const struct entry *e = plans->first; e; e = e->next)
-        if (e->from == from && same(&e->desc, desc)) {
-            *out = e->plan;
+    return e->from == from || (from > 0 && cudnn_plan_number(e->plan) == from);
+}
+
+static hff_status find_plan(struct cudnn_plans *plans, const struct cuda_conv_desc *desc, int from, struct entry **out)
+{
+    for (struct entry *e = plans->first; e; e = e->next)
+        if (is_first(e, from) && same(&e->desc, desc)) {
+            *out = e;
             return HFF_OK;
         }
     struct entry *entry = calloc(1, sizeof *entry);
@@ -97,7 +104,7 @@ static hff_status find_plan(struct cudnn_plans *plans, const struct cuda_conv_de
     entry->from = from;
     entry->next = plans->first;
     plans->first = entry;
-    *out = entry->plan;
+    *out = entry;
     return HFF_OK;
 }
 
@@ -105,11 +112,16 @@ hff_status cudnn_conv_plan(struct cuda_library *library, const struct cuda_conv_
                            struct cuda_conv **out)
 {
     *out = NULL;
-    const struct cudnn_plan *plan = NULL;
-    TRY(find_plan(library->plans, desc, from, &plan));
     struct cuda_conv *conv = calloc(1, sizeof *conv);
     if (!conv) return fail(HFF_E_MEMORY, "no memory for a convolution");
-    conv->plan = plan;
+    hff_status status = find_plan(library->plans, desc, from, &conv->entry);
+    if (status != HFF_OK) {
+        free(conv);
+        return status;
+    }
+    conv->plans = library->plans;
+    conv->entry->users++;
+    conv->plan = conv->entry->plan;
     conv->bias = desc->bias;
     *out = conv;
     return HFF_OK;
@@ -163,5 +175,12 @@ void cudnn_conv_destroy(struct cuda_conv *conv)
 {
     if (!conv) return;
     for (int i = 0; i < PACKS; i++) bag_free(&conv->pack[i].bag, 0);
+    struct entry **at = &conv->plans->first, *entry = conv->entry;
+    if (--entry->users == 0) {
+        while (*at != entry) at = &(*at)->next;
+        *at = entry->next;
+        cudnn_plan_free(entry->plan);
+        free(entry);
+    }
     free(conv);
 }

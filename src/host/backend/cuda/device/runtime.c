@@ -27,8 +27,8 @@ hff_status runtime_find(struct cuda_device *out)
     out->memory = properties.totalGlobalMem;
     snprintf(out->name, sizeof out->name, "%.90s", properties.name);
     size_t cudnn = cudnnGetVersion();
-    snprintf(out->versions, sizeof out->versions, "CUDA %d.%d, driver for %d.%d, cuDNN %zu.%zu", runtime / 1000,
-             runtime % 1000 / 10, driver / 1000, driver % 1000 / 10, cudnn / 10000, cudnn % 10000 / 100);
+    snprintf(out->versions, sizeof out->versions, "CUDA %d.%d, driver for %d.%d, cuDNN %zu.%zu.%zu", runtime / 1000,
+             runtime % 1000 / 10, driver / 1000, driver % 1000 / 10, cudnn / 10000, cudnn % 10000 / 100, cudnn % 100);
     if (out->capability < CAPABILITY_LEAST)
         return fail(HFF_E_DEVICE, "%s has compute capability %d.%d; hff's cuda backend needs 8.0 or later", out->name,
                     major, minor);

@@ -40,6 +40,8 @@ hff_status resident_write(const struct engine *engine, const struct batch *batch
 /* Makes it of the numbers that are on the device, where stage 1 receives a step of that slot (serial: 0). All batches are
  * made on one stream. */
 hff_status resident_make(struct engine *engine, int slot, struct stream *stream);
+/* All of that, for an engine without lanes. */
+hff_status resident_put(struct engine *engine, const struct batch *batch, int part);
 
 /* ---- lanes.c: which stages share a lane, and the memory that lanes take ---- */
 

@@ -152,3 +152,11 @@ hff_status resident_make(struct engine *engine, int slot, struct stream *stream)
     struct resident *resident = &engine->resident;
     return engine->backend->api->op_run(resident->op, stream, resident->args[slot], resident->memory + resident->work);
 }
+
+hff_status resident_put(struct engine *engine, const struct batch *batch, int part)
+{
+    TRY(resident_write(engine, batch, part, engine->host));
+    void *numbers = engine->resident.args[0][5]; /* they begin with the epoch */
+    TRY(engine->backend->api->copy_in(engine->stream, numbers, engine->host, resident_numbers(engine)));
+    return resident_make(engine, 0, engine->stream);
+}

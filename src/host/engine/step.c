@@ -21,10 +21,7 @@ static hff_status put_batch(struct engine *engine, const struct batch *batch, in
     size_t count = micro * (size_t)engine->sample, labels = micro * sizeof(int32_t);
     const float *images = batch->images ? batch->images + from * (size_t)engine->sample : NULL;
     if (!images) {
-        TRY(resident_write(engine, batch, part, engine->host));
-        TRY(engine->backend->api->copy_in(engine->stream, engine->memory[ARENA_BATCH], engine->host,
-                                          resident_numbers(engine)));
-        TRY(resident_make(engine, 0, engine->stream));
+        TRY(resident_put(engine, batch, part));
     } else if (engine->real == DTYPE_F64) {
         double *wide = engine->host;
         for (size_t i = 0; i < count; i++) wide[i] = images[i];

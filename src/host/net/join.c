@@ -54,8 +54,8 @@ static int join_norm_back(const struct graph *graph, const struct node *pool, st
 static struct node joined_apool(const struct graph *graph, enum op_kind kind, int small)
 {
     const struct tensor *t = &graph->value[small].tensor;
-    struct node node = {.kind = kind, .arg = {-1, -1, -1}};
-    for (int i = 3; i < OP_ARGS; i++) node.arg[i] = -1;
+    struct node node = {.kind = kind};
+    for (int i = 0; i < OP_ARGS; i++) node.arg[i] = -1;
     node.attr.attr.act_apool.rows = (int)t->dim[2];
     node.attr.attr.act_apool.columns = (int)t->dim[3];
     return node;

@@ -14,7 +14,6 @@ enum { THREADS = 256, PER_THREAD = 8, CHUNK = THREADS * PER_THREAD, ROW_THREADS 
 struct update_table {
     struct kernel_param param[GRAD_GROUPS];
     int first_block[GRAD_GROUPS + 1];
-    int params;
     bool wide[GRAD_GROUPS];
 };
 
@@ -142,8 +141,7 @@ template <int KIND> static int run(const struct kernel_update_args *a, kernel_st
         table.wide[i] = is_wide(&a->param[i]);
         table.first_block[i + 1] = table.first_block[i] + (int)blocks_for(a->param[i].count, CHUNK);
     }
-    table.params = a->params;
-    return launch(update_kernel<KIND>, table.first_block[table.params], THREADS, 0, stream, table, rule);
+    return launch(update_kernel<KIND>, table.first_block[a->params], THREADS, 0, stream, table, rule);
 }
 
 int kernel_adamw(const struct kernel_update_args *a, kernel_stream stream)

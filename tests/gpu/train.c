@@ -33,8 +33,9 @@ static struct small_net *trained(const char *text, const char *more, const char 
     return net;
 }
 
-/* The largest difference of any kept number, over the largest number of its tensor. */
-static double distance(struct small_net *a, struct small_net *b, int moments)
+/* The largest apart(tensor, p, q, n) over two nets' kept tensors of n numbers. */
+static double largest_of(struct small_net *a, struct small_net *b, int moments,
+                         double (*apart)(const struct tensor *tensor, const float *p, const float *q, int64_t n))
 {
     struct kept *kept, *other;
     int count, count_b;
@@ -45,23 +46,34 @@ static double distance(struct small_net *a, struct small_net *b, int moments)
     assert_int_equal(count, count_b);
     assert_int_equal(bytes, bytes_b);
     for (int i = 0; i < count; i++) {
-        const float *p = (const float *)(void *)at, *q = (const float *)(void *)bt;
-        double most = 1e-30, apart = 0;
-        int64_t n = tensor_count(&kept[i].tensor);
-        for (int64_t k = 0; k < n; k++) {
-            assert_true(isfinite(p[k]));
-            most = fmax(most, fabs(q[k]));
-            apart = fmax(apart, fabs((double)p[k] - q[k]));
-        }
-        worst = fmax(worst, apart / most);
-        at += tensor_bytes(&kept[i].tensor);
-        bt += tensor_bytes(&kept[i].tensor);
+        const struct tensor *t = &kept[i].tensor;
+        worst = fmax(worst, apart(t, (const float *)(void *)at, (const float *)(void *)bt, tensor_count(t)));
+        at += tensor_bytes(t);
+        bt += tensor_bytes(t);
     }
     free(x);
     free(y);
     free(kept);
     free(other);
     return worst;
+}
+
+static double by_largest(const struct tensor *tensor, const float *p, const float *q, int64_t n)
+{
+    double most = 1e-30, apart = 0;
+    (void)tensor;
+    for (int64_t k = 0; k < n; k++) {
+        assert_true(isfinite(p[k]));
+        most = fmax(most, fabs(q[k]));
+        apart = fmax(apart, fabs((double)p[k] - q[k]));
+    }
+    return apart / most;
+}
+
+/* The largest difference of any kept number, over the largest number of its tensor. */
+static double distance(struct small_net *a, struct small_net *b, int moments)
+{
+    return largest_of(a, b, moments, by_largest);
 }
 
 static void same_figures(struct small_net *a, struct small_net *b, double within)
@@ -95,34 +107,21 @@ static void beside_ref(const char *text, const char *more, const char *dtype, do
     small_net_close(again);
 }
 
-/* The largest relative error of a weight's moments, by their lengths: after one step of SGD they are the gradients. Numbers
- * of channels are left out: sums in which much may cancel. */
+/* Numbers of channels are left out: sums in which much may cancel. */
+static double by_length(const struct tensor *tensor, const float *p, const float *q, int64_t n)
+{
+    double apart = 0, length = 1e-30;
+    for (int64_t k = 0; k < n; k++) {
+        apart += ((double)p[k] - q[k]) * ((double)p[k] - q[k]);
+        length += (double)q[k] * q[k];
+    }
+    return tensor->rank > 1 ? sqrt(apart / length) : 0;
+}
+
+/* The largest relative error of a weight's moments, by their lengths: after one step of SGD they are the gradients. */
 static double gradients_apart(struct small_net *a, struct small_net *b)
 {
-    struct kept *kept, *other;
-    int count, count_b;
-    size_t bytes, bytes_b;
-    double worst = 0;
-    unsigned char *x = small_net_tensors(a, 1, &kept, &count, &bytes), *at = x;
-    unsigned char *y = small_net_tensors(b, 1, &other, &count_b, &bytes_b), *bt = y;
-    assert_int_equal(bytes, bytes_b);
-    for (int i = 0; i < count; i++) {
-        double apart = 0, length = 1e-30;
-        int64_t n = tensor_count(&kept[i].tensor);
-        for (int64_t k = 0; k < n; k++) {
-            double p = ((const float *)(void *)at)[k], q = ((const float *)(void *)bt)[k];
-            apart += (p - q) * (p - q);
-            length += q * q;
-        }
-        if (kept[i].tensor.rank > 1) worst = fmax(worst, sqrt(apart / length));
-        at += tensor_bytes(&kept[i].tensor);
-        bt += tensor_bytes(&kept[i].tensor);
-    }
-    free(x);
-    free(y);
-    free(kept);
-    free(other);
-    return worst;
+    return largest_of(a, b, 1, by_length);
 }
 
 /* Products in tf32 and activations in bf16. Rounding alone changes little, but where it carries a number across 0 relu gives

@@ -22,11 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct program *twin_of(const struct engine *engine, int slot, int stage)
-{
-    return engine->pipeline->twin[slot * engine->stages + stage];
-}
-
 /* ---- opening and closing ---- */
 
 static hff_status make_events(struct engine *engine, struct event ***out, int count)
@@ -70,19 +65,6 @@ static hff_status make_twins(struct engine *engine)
     return HFF_OK;
 }
 
-/* Labels, weights and tick, which lie in front of whatever else stages share of a batch. */
-static size_t label_bytes(const struct engine *engine)
-{
-    const struct slot *tick = &engine->stage[0].program->slot[engine->stage[0].tick];
-    return (tick->offset + tick->bytes + 63) / 64 * 64;
-}
-
-/* All that the host sends of a step in one piece (lanes_mail). */
-static size_t mail_bytes(const struct engine *engine)
-{
-    return lanes_hyper_bytes(engine) + resident_numbers(engine) + label_bytes(engine);
-}
-
 hff_status pipeline_open(struct engine *engine, const struct config_node *root)
 {
     struct pipeline *p = engine->pipeline = calloc(1, sizeof *p);
@@ -99,11 +81,10 @@ hff_status pipeline_open(struct engine *engine, const struct config_node *root)
     p->twin = calloc(twins, sizeof *p->twin);
     p->step = calloc((size_t)p->slots, sizeof *p->step);
     p->norm = calloc((size_t)engine->stages, sizeof *p->norm);
-    p->host = calloc(1, mail_bytes(engine));
-    if (!p->runner || !p->twin || !p->step || !p->norm || !p->host)
+    if (!p->runner || !p->twin || !p->step || !p->norm)
         return fail(HFF_E_MEMORY, "no memory for %d lanes", engine->lanes);
     TRY(make_twins(engine));
-    TRY(engine->backend->api->stream_create(engine->backend, &p->feed));
+    TRY(feed_open(engine));
     TRY(make_events(engine, &p->fed, p->slots));
     for (int k = 0; k < engine->lanes; k++) TRY(make_runner(engine, k));
     if (!engine->backend->api->event_seconds) return HFF_OK;
@@ -145,7 +126,7 @@ void pipeline_close(struct engine *engine)
     free(p->twin);
     free(p->step);
     free(p->norm);
-    free(p->host);
+    free(p->mail);
 }
 
 hff_status pipeline_bind(struct engine *engine)
@@ -154,78 +135,9 @@ hff_status pipeline_bind(struct engine *engine)
     for (int slot = 0; slot < engine->pipeline->slots; slot++)
         for (int i = 0; i < engine->stages; i++) {
             lanes_base(engine, i, slot, base);
-            program_bind(twin_of(engine, slot, i), base);
+            program_bind(pipeline_twin(engine, slot, i), base);
         }
     return HFF_OK;
-}
-
-/* ---- the batch ---- */
-
-static void put(const struct engine *engine, int value, const void *data, size_t bytes)
-{
-    size_t labels = lanes_hyper_bytes(engine) + resident_numbers(engine);
-    memcpy(engine->pipeline->host + labels + engine->stage[0].program->slot[value].offset, data, bytes);
-}
-
-/* A step as it lies in a slot: the stages' hyper values, the numbers of its samples where the device makes the batch, and
- * labels, weights and tick. */
-static hff_status fill_step(struct engine *engine, const struct batch *batch, int64_t step)
-{
-    const struct stage_run *first = &engine->stage[0];
-    size_t labels = (size_t)engine->batch * sizeof(int32_t), at = 0;
-    int64_t tick[TICKS] = {[TICK_STEP] = step};
-    put(engine, first->y1, batch->y1, labels);
-    put(engine, first->y2, batch->y2, labels);
-    put(engine, first->weight, batch->weight, (size_t)engine->batch * sizeof(float));
-    put(engine, first->tick, tick, sizeof tick);
-    for (int i = 0; i < engine->stages; i++) {
-        const struct stage_run *run = &engine->stage[i];
-        double hyper[HYPERS];
-        schedule_hyper(&run->schedule, step, hyper);
-        memcpy(engine->pipeline->host + at + run->program->slot[run->hyper].offset, hyper, sizeof hyper);
-        at += run->program->bytes[ARENA_STEP];
-    }
-    return batch->images ? HFF_OK : resident_write(engine, batch, 0, engine->pipeline->host + at);
-}
-
-static hff_status feed_images(struct engine *engine, const struct batch *batch, void *device)
-{
-    const struct backend_api *api = engine->backend->api;
-    size_t count = (size_t)engine->batch * (size_t)engine->sample;
-    if (engine->real != DTYPE_F64)
-        return api->copy_in(engine->pipeline->feed, device, batch->images, count * sizeof(float));
-    double *wide = engine->host;
-    for (size_t i = 0; i < count; i++) wide[i] = batch->images[i];
-    return api->copy_in(engine->pipeline->feed, device, wide, count * sizeof *wide);
-}
-
-/* The slot of the latest step whose images lie where those of this slot's step go. */
-static int slot_before(const struct engine *engine, int slot)
-{
-    const struct program *first = engine->stage[0].program;
-    int places = first->slot[engine->stage[0].input].arena == ARENA_INPUT ? RING_SLOTS : 1;
-    return (slot + engine->pipeline->slots - places) % engine->pipeline->slots;
-}
-
-static hff_status feed(struct engine *engine, const struct batch *batch, int64_t step, int slot)
-{
-    struct pipeline *p = engine->pipeline;
-    const struct backend_api *api = engine->backend->api;
-    const struct program *first = twin_of(engine, slot, 0);
-    TRY(api->stream_wait_event(p->feed, p->runner[0].done[slot_before(engine, slot)]));
-    if (batch->images) TRY(feed_images(engine, batch, program_address(first, engine->stage[0].input)));
-    TRY(api->stream_wait_event(p->feed, p->runner[engine->lanes - 1].done[slot]));
-    TRY(fill_step(engine, batch, step));
-    TRY(api->copy_in(p->feed, lanes_mail(engine, slot), p->host, mail_bytes(engine)));
-    if (!batch->images) TRY(resident_make(engine, slot, p->feed));
-    return api->event_record(p->fed[slot], p->feed);
-}
-
-hff_status pipeline_feed(struct engine *engine, const struct batch *batch, int times)
-{
-    struct pipeline *p = engine->pipeline;
-    for (int i = 0; i < times; i++) TRY(feed(engine, batch, engine->stage[0].step + 1, i % p->slots));
-    return engine->backend->api->stream_wait(p->feed);
 }
 
 /* ---- a lane's step ---- */
@@ -233,7 +145,7 @@ hff_status pipeline_feed(struct engine *engine, const struct batch *batch, int t
 static hff_status run_section(struct engine *engine, int lane, int slot, int stage, enum section section, int timed)
 {
     struct stream *stream = engine->pipeline->runner[lane].stream;
-    struct program *program = twin_of(engine, slot, stage);
+    struct program *program = pipeline_twin(engine, slot, stage);
     if (program->count[section] == 0) return HFF_OK;
     if (timed) TRY(marks_put(engine, slot, stage, section, 0, stream));
     hff_status status = program_run(program, section, stream);
@@ -315,7 +227,7 @@ hff_status pipeline_step(struct engine *engine, const struct batch *batch)
     int64_t step = engine->stage[0].step + 1;
     int slot = (int)(step % p->slots);
     if (p->warm && p->captures && !p->captured) TRY(capture_all(engine));
-    TRY(feed(engine, batch, step, slot));
+    TRY(feed_step(engine, batch, step, slot));
     TRY(collect(engine, slot));
     p->step[slot] = step;
     for (int k = 0; k < engine->lanes; k++) TRY(enqueue(engine, k, slot));
@@ -369,8 +281,8 @@ static hff_status repeat(struct engine *engine, int stage)
     int slot = (int)(repeated % p->slots), k = 0;
     while (stage >= engine->lane[k].first + engine->lane[k].stages) k++;
     for (int i = engine->lane[k].first; i < stage; i++)
-        TRY(program_run(twin_of(engine, slot, i), SECTION_FORWARD, engine->stream));
-    TRY(bad_op_find(engine, stage, twin_of(engine, slot, stage), step, repeated));
+        TRY(program_run(pipeline_twin(engine, slot, i), SECTION_FORWARD, engine->stream));
+    TRY(bad_op_find(engine, stage, pipeline_twin(engine, slot, stage), step, repeated));
     return bad_op_none(engine, stage, step, repeated);
 }
 

@@ -69,8 +69,6 @@ void pipeline_close(struct engine *engine);
 hff_status pipeline_bind(struct engine *engine);
 hff_status pipeline_step(struct engine *engine, const struct batch *batch);
 hff_status pipeline_drain(struct engine *engine);
-/* Brings a batch to stage 1 and into slots, again and again; nothing is in flight. */
-hff_status pipeline_feed(struct engine *engine, const struct batch *batch, int times);
 /* Lanes' tracks; spans are recorded when their step is known to be done. */
 void pipeline_trace(struct engine *engine);
 
@@ -93,12 +91,27 @@ struct pipeline {
     int64_t *step;         /* (slots): in flight there, and not yet in the stages' seconds and the timeline; 0: none */
     int captures;          /* steps are to be replayed */
     int warm, captured;    /* a step has been enqueued op by op; steps are replayed now */
-    unsigned char *host;   /* a step as it is sent */
+    unsigned char *mail;   /* a step as it is sent: feed.c */
+    size_t labels_at, mail_bytes;
     double (*norm)[NORMS]; /* (stages) */
 };
 
+static inline struct program *pipeline_twin(const struct engine *engine, int slot, int stage)
+{
+    return engine->pipeline->twin[slot * engine->stages + stage];
+}
+
 /* Waits for all streams; the first error of any. */
 hff_status pipeline_wait(struct engine *engine);
+
+/* ---- feed.c: what the host gives to a step in flight ---- */
+
+/* The stream for it, and room for what is sent. */
+hff_status feed_open(struct engine *engine);
+/* Enqueues that a batch comes to where a step of that slot finds it. */
+hff_status feed_step(struct engine *engine, const struct batch *batch, int64_t step, int slot);
+/* The same again and again, and waits; nothing is in flight. */
+hff_status feed_alone(struct engine *engine, const struct batch *batch, int times);
 
 /* ---- marks.c: times of what streams did ---- */
 

@@ -96,7 +96,7 @@ static hff_status fill_args(struct engine *engine)
     resident->args = calloc((size_t)slots, sizeof *resident->args);
     if (!resident->args) return fail(HFF_E_MEMORY, "no memory for a batch's numbers");
     for (int slot = 0; slot < slots; slot++) {
-        const struct program *first = p ? p->twin[slot * engine->stages] : engine->stage[0].program;
+        const struct program *first = p ? pipeline_twin(engine, slot, 0) : engine->stage[0].program;
         unsigned char *numbers = p ? lanes_mail(engine, slot) + lanes_hyper_bytes(engine) : engine->memory[ARENA_BATCH];
         void **args = resident->args[slot];
         args[0] = resident->memory;

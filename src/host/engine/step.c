@@ -166,7 +166,7 @@ int engine_warm_up(const struct engine *engine)
 hff_status engine_feed(struct engine *engine, const struct batch *batch, int times)
 {
     TRY(engine_drain(engine));
-    if (engine->pipeline) return pipeline_feed(engine, batch, times);
+    if (engine->pipeline) return feed_alone(engine, batch, times);
     for (int i = 0; i < times; i++)
         for (int part = 0; part < engine->parts; part++) TRY(put_batch(engine, batch, part));
     return engine->backend->api->stream_wait(engine->stream);

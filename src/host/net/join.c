@@ -61,13 +61,19 @@ static struct node joined_apool(const struct graph *graph, enum op_kind kind, in
     return node;
 }
 
+/* What a head's embedding is: rows of the graph's real type. */
+static int is_rows(const struct graph *graph, int value)
+{
+    const struct tensor *t = &graph->value[value].tensor;
+    return t->rank == 2 && t->dtype == graph->real;
+}
+
 /* apool with the reorder behind it. */
 static int join_apool(const struct graph *graph, struct node *apool, const struct node *rows)
 {
     int y = apool->arg[1];
-    if (rows->kind != OP_REORDER || rows->arg[0] != y || !is_between(graph, y)) return 0;
-    const struct tensor *flat = &graph->value[rows->arg[1]].tensor;
-    if (flat->rank != 2 || flat->dtype != graph->real) return 0;
+    if (rows->kind != OP_REORDER || rows->arg[0] != y || !is_between(graph, y) || !is_rows(graph, rows->arg[1]))
+        return 0;
     struct node joined = joined_apool(graph, OP_ACT_APOOL, y);
     joined.arg[0] = apool->arg[0];
     joined.arg[1] = rows->arg[1];
@@ -90,9 +96,8 @@ static int join_act(const struct graph *graph, const struct node *act, struct no
 static int join_apool_back(const struct graph *graph, const struct node *rows, struct node *apool)
 {
     int dy = rows->arg[1];
-    if (apool->kind != OP_APOOL_BACK || apool->arg[0] != dy || !is_between(graph, dy)) return 0;
-    const struct tensor *flat = &graph->value[rows->arg[0]].tensor;
-    if (flat->rank != 2 || flat->dtype != graph->real) return 0;
+    if (apool->kind != OP_APOOL_BACK || apool->arg[0] != dy || !is_between(graph, dy) || !is_rows(graph, rows->arg[0]))
+        return 0;
     struct node joined = joined_apool(graph, OP_ACT_APOOL_BACK, dy);
     joined.arg[1] = rows->arg[0];
     joined.arg[2] = apool->arg[1];

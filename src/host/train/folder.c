@@ -214,12 +214,13 @@ hff_status folder_check_config(const struct folder *folder, const struct setup *
     return status;
 }
 
-static hff_status write_plans(const struct setup *setup, const char *path)
+/* A run that goes on without choosing (on a CPU) leaves the file for one that does again. */
+static hff_status write_plans(const struct setup *setup, int resume, const char *path)
 {
     const struct backend_api *api = setup->backend->api;
     char *text = api->chosen ? api->chosen(setup->backend) : NULL;
     hff_status status = text ? file_write(path, text, strlen(text)) : HFF_OK;
-    if (!text) unlink(path); /* of a run that ended before it had begun */
+    if (!text && !resume) unlink(path); /* of a run that ended before it had begun */
     free(text);
     return status;
 }
@@ -259,7 +260,7 @@ hff_status folder_describe(const struct folder *folder, const struct setup *setu
     json_object_set_new(environment, "started", json_string(now));
     hff_status status = json_write(file_join(&arena, folder->path, "environment.json"), environment);
     json_decref(environment);
-    if (status == HFF_OK) status = write_plans(setup, file_join(&arena, folder->path, "plans.json"));
+    if (status == HFF_OK) status = write_plans(setup, request->resume, file_join(&arena, folder->path, "plans.json"));
     if (status == HFF_OK) status = write_config(setup, file_join(&arena, folder->path, "config.yaml"));
     arena_free(&arena);
     return status;

@@ -388,12 +388,8 @@ static void close_trainer(struct trainer *t)
     arena_free(&t->arena);
 }
 
-static hff_status run(struct trainer *t, FILE *out)
+static hff_status open_setup(struct setup *setup, const struct train_request *request)
 {
-    const struct train_request *request = t->request;
-    struct setup *setup = &t->setup;
-    TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
-    TRY(setup_options(setup));
     if (request->resume) TRY(folder_read_plans(setup, request));
     setup->looks_only = request->dry_run;
     TRY(setup_open(setup, 1));
@@ -401,6 +397,16 @@ static hff_status run(struct trainer *t, FILE *out)
         config_bool(config_root(setup->config), "engine.autotune"))
         log_warn("the run has no plans.json; plans are chosen anew, so results may differ from that run's in their "
                  "rounding");
+    return HFF_OK;
+}
+
+static hff_status run(struct trainer *t, FILE *out)
+{
+    const struct train_request *request = t->request;
+    struct setup *setup = &t->setup;
+    TRY(config_load(&setup->config, config_tables, request->config_path, request->sets, request->set_count));
+    TRY(setup_options(setup));
+    TRY(open_setup(setup, request));
     TRY(rules_from_config(&t->rules, &t->rule, setup->config, setup->engine));
     if (request->dry_run) {
         fprintf(out, "%s, %lld training samples, %lld steps of %d in %g epochs%s, backend %s (%s)\n\n",
